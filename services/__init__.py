@@ -1,0 +1,1 @@
+"""The services of Amends, and the `amends` command that runs them."""
