@@ -1,0 +1,197 @@
+"""Cases, as escalation tells them. Every event carries the case as it stands after it, so a projection is one upsert by version."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from shared.contracts.envelope import Contract, Event
+from shared.contracts.incidents import Incident
+from shared.contracts.ingress import Catalyst
+from shared.contracts.patients import PayerClass
+
+CASES = "amends.cases.v1"
+
+Status = Literal["open", "acknowledged", "resolved", "closed"]
+Milestone = Literal["acknowledge", "contact", "action", "update", "resolve"]
+TargetState = Literal["running", "paused", "met", "met_late", "breached", "cancelled"]
+ActionKind = Literal["call", "visit", "text", "email", "remake", "adjustment", "order_expedited", "delivery", "other", "offer"]
+RootCause = Literal[
+    "lab_error", "measurement_error", "prescription_change", "frame_defect", "stock_out", "scheduling", "communication", "billing",
+    "staff_conduct", "system", "other",
+]  # fmt: skip
+
+
+class Target(Contract):
+    """One promise of a milestone by a deadline."""
+
+    milestone: Milestone
+    state: TargetState = "running"
+    due_at: datetime | None = None
+    warned: bool = False
+    met_at: datetime | None = None
+
+
+class PolicyRef(Contract):
+    """The plan a case was opened with."""
+
+    name: str
+    version: int
+
+
+class CaseEvent(Event):
+    """What every event of a case carries: the case after it. `at` is when it happened (business time); `by` the person, None for the system."""
+
+    topic: ClassVar[str] = CASES
+    case_id: UUID
+    reference: str
+    at: datetime
+    by: str | None = None
+    status: Status
+    level: int
+    severity: int
+    catalyst: Catalyst
+    location_id: str
+    region: str
+    patient_ref: str | None = None
+    root_order_id: str | None = None
+    household: str | None = None
+    payer_class: PayerClass = "unknown"
+    owner_staff_id: str | None = None
+    incidents: int
+    opened_at: datetime
+    story_confirmed: bool = False
+    policy: PolicyRef
+    targets: tuple[Target, ...]
+
+    @property
+    def key(self) -> str:
+        return str(self.case_id)
+
+
+class Paging(CaseEvent):
+    """An event that wakes people: `page` are the staff ids to page now, `generation` the ladder's; an acknowledgement cancels that generation."""
+
+    page: tuple[str, ...] = ()
+    generation: int = 1
+
+
+class CaseOpened(Paging):
+    """`next_contact_by`: the promise told to the patient (when a person will be in touch)."""
+
+    type_name: ClassVar[str] = "amends.case.opened"
+    incident: Incident
+    next_contact_by: datetime
+
+
+class IncidentAttached(CaseEvent):
+    type_name: ClassVar[str] = "amends.case.incident_attached"
+    incident: Incident
+
+
+class SeverityRaised(CaseEvent):
+    """A more severe incident attached: the targets are planned anew from `opened_at`."""
+
+    type_name: ClassVar[str] = "amends.case.severity_raised"
+    was: int
+
+
+class CaseAcknowledged(CaseEvent):
+    """`generation` of the ladder that stops with it; `expires_at` when it goes stale without contact or action."""
+
+    type_name: ClassVar[str] = "amends.case.acknowledged"
+    generation: int
+    expires_at: datetime
+
+
+class AcknowledgementExpired(Paging):
+    type_name: ClassVar[str] = "amends.case.acknowledgement_expired"
+
+
+class CaseAssigned(Paging):
+    type_name: ClassVar[str] = "amends.case.assigned"
+    was: str | None = None
+
+
+class StoryConfirmed(CaseEvent):
+    """The patient's story was heard and read back. The words stay with escalation."""
+
+    type_name: ClassVar[str] = "amends.case.story_confirmed"
+
+
+class ActionRecorded(CaseEvent):
+    type_name: ClassVar[str] = "amends.case.action_recorded"
+    kind: ActionKind
+
+
+class NoteAdded(CaseEvent):
+    type_name: ClassVar[str] = "amends.case.note_added"
+
+
+class TargetMet(CaseEvent):
+    type_name: ClassVar[str] = "amends.case.target_met"
+    milestone: Milestone
+    late: bool
+
+
+class TargetAtRisk(Paging):
+    """A warning to the owner, at `percent` of the target's open time."""
+
+    type_name: ClassVar[str] = "amends.case.target_at_risk"
+    milestone: Milestone
+    percent: int
+    due_at: datetime
+
+
+class TargetBreached(Paging):
+    """The deadline passed. For `acknowledge` the level is one higher and `page` names that level's people."""
+
+    type_name: ClassVar[str] = "amends.case.target_breached"
+    milestone: Milestone
+    due_at: datetime
+
+
+class EscalationStepped(Paging):
+    """A step of the ladder beyond the first breach: the region, and its repeats. `step` counts from 1 within the generation."""
+
+    type_name: ClassVar[str] = "amends.case.escalation_stepped"
+    step: int
+    due_at: datetime
+
+
+class ClockPaused(CaseEvent):
+    type_name: ClassVar[str] = "amends.case.clock_paused"
+    reason: str
+    until: datetime | None = None
+
+
+class ClockResumed(CaseEvent):
+    type_name: ClassVar[str] = "amends.case.clock_resumed"
+    reason: str
+
+
+class PromiseMade(CaseEvent):
+    type_name: ClassVar[str] = "amends.case.promise_made"
+    what: str
+    promised_by: datetime
+
+
+class CaseResolved(CaseEvent):
+    type_name: ClassVar[str] = "amends.case.resolved"
+    root_cause: RootCause
+    action: str
+
+
+class CaseReopened(Paging):
+    type_name: ClassVar[str] = "amends.case.reopened"
+    reason: str
+
+
+class CaseClosed(CaseEvent):
+    type_name: ClassVar[str] = "amends.case.closed"
+
+
+EVENTS: tuple[type[Event], ...] = (
+    CaseOpened, IncidentAttached, SeverityRaised, CaseAcknowledged, AcknowledgementExpired, CaseAssigned, StoryConfirmed, ActionRecorded,
+    NoteAdded, TargetMet, TargetAtRisk, TargetBreached, EscalationStepped, ClockPaused, ClockResumed, PromiseMade, CaseResolved,
+    CaseReopened, CaseClosed,
+)  # fmt: skip

@@ -1,0 +1,69 @@
+"""The envelope of an event on Kafka: CloudEvents 1.0, binary mode; and the base of every event class.
+
+Called by the outbox (which adds the envelope) and the consumer (which reads it).
+Invariant: an event's class is found by its type alone, and a newer producer's unknown fields never break an older reader.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Contract(BaseModel):
+    """Base of everything that travels: frozen, and tolerant of fields that a newer version added."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="iso8601")
+
+
+class Event(Contract):
+    """Something that happened, in the past tense. `version` is that of its aggregate: listeners ignore a lower one than they know."""
+
+    type_name: ClassVar[str]
+    topic: ClassVar[str]
+    version: int = 1
+
+    @property
+    def key(self) -> str:
+        """The Kafka key: what must stay in order."""
+        raise NotImplementedError
+
+
+E = TypeVar("E", bound=Event, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """CloudEvents attributes. `time` is business time; the day of `id` (UUIDv7) is machine time."""
+
+    id: UUID
+    type: str
+    source: str
+    time: datetime
+    subject: str
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact(Generic[E]):
+    """An event as a listener gets it."""
+
+    envelope: Envelope
+    event: E
+
+
+def typed(events: tuple[type[Event], ...]) -> dict[str, type[Event]]:
+    """Event classes by their type name; raises ValueError where two share one."""
+    found: dict[str, type[Event]] = {}
+    for cls in events:
+        if cls.type_name in found:
+            raise ValueError(f"{cls.type_name} is declared twice")
+        found[cls.type_name] = cls
+    return found
+
+
+def as_dict(event: Event) -> dict[str, Any]:
+    """The event's JSON object as Python values, for projections and timelines."""
+    return event.model_dump(mode="json", exclude_none=True)
