@@ -39,7 +39,7 @@ class PolicyRef(Contract):
 
 
 class CaseEvent(Event):
-    """What every event of a case carries: the case after it. `at` is when it happened (business time); `by` the person, None for the system."""
+    """What every event of a case carries: the case after it. `at` is business time; `by` the person, None for the system."""
 
     topic: ClassVar[str] = CASES
     case_id: UUID
@@ -69,7 +69,7 @@ class CaseEvent(Event):
 
 
 class Paging(CaseEvent):
-    """An event that wakes people: `page` are the staff ids to page now, `generation` the ladder's; an acknowledgement cancels that generation."""
+    """An event that wakes people: `page` are the staff ids to page now; an acknowledgement cancels the ladder's `generation`."""
 
     page: tuple[str, ...] = ()
     generation: int = 1

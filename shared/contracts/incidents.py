@@ -12,8 +12,8 @@ from shared.contracts.patients import PayerClass
 INCIDENTS = "amends.incidents.v1"
 
 IncidentType = Literal[
-    "order_late", "order_remade", "refund_or_return", "repeat_visit", "adjustment_repeat", "no_pickup", "appointment_moved", "message_failed",
-    "voice_of_patient",
+    "order_late", "order_remade", "refund_or_return", "repeat_visit", "adjustment_repeat", "no_pickup", "appointment_moved",
+    "message_failed", "voice_of_patient",
 ]  # fmt: skip
 
 
