@@ -5,8 +5,8 @@ which), a leftover of a killed keeper is stopped before anything new starts on i
 ever touched: a process is ours when its own working folder or command line says so, not because a file names its pid.
 """
 
-# from shared.embedded.kafka import EmbeddedKafka
+from shared.embedded.kafka import EmbeddedKafka
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.embedded.processes import EmbeddedError
 
-__all__ = ["EmbeddedError", "EmbeddedPostgres"]
+__all__ = ["EmbeddedError", "EmbeddedKafka", "EmbeddedPostgres"]

@@ -21,7 +21,20 @@ from urllib.parse import quote, urlencode
 
 import psutil
 
-from shared.embedded.processes import Claim, EmbeddedError, Patience, User, find, leashed, run, start, stop_child, stop_leftovers, tail_of, until
+from shared.embedded.processes import (
+    Claim,
+    EmbeddedError,
+    Patience,
+    User,
+    find,
+    leashed,
+    run,
+    start,
+    stop_child,
+    stop_leftovers,
+    tail_of,
+    until,
+)
 
 if sys.platform != "win32":
     import pwd
@@ -29,7 +42,7 @@ if sys.platform != "win32":
 WAY_OUT = "name a server of your own with AMENDS_POSTGRES__DSN"
 START_SECONDS_MAX = 60.0  # recovery after a crash included
 INITDB_SECONDS_MAX = 120.0
-# SIGINT is PostgreSQL's fast shutdown (clients are sent away, everything is written), SIGQUIT its immediate one (recovery at the next start).
+# SIGINT is PostgreSQL's fast shutdown (clients are sent away, everything is written), SIGQUIT its immediate one (recovery follows).
 PATIENCE = Patience(((signal.SIGINT, 5.0), (signal.SIGQUIT, 2.0)))
 PORT = 5432  # only names the socket's file
 SOCKET_PATH_MAX = 100  # bytes; macOS allows 103, Linux 107
@@ -83,7 +96,7 @@ class EmbeddedPostgres:
         """Starts the server, the first time after making its cluster; EmbeddedError in one sentence when it cannot."""
         if self.pid:
             return
-        if self._child is None:
+        if not self._claim.is_held:
             self._claim.take()
         try:
             await self._start()
@@ -139,7 +152,8 @@ class EmbeddedPostgres:
         made_by = _read(self._cluster / "PG_VERSION").strip()
         if made_by != MAJOR:
             raise EmbeddedError(
-                f"The database in {self._cluster} was made by PostgreSQL {made_by}, this Amends brings {MAJOR}; name another folder with --data DIR or {WAY_OUT}."
+                f"The database in {self._cluster} was made by PostgreSQL {made_by}, this Amends brings {MAJOR};"
+                f" name another folder with --data DIR or {WAY_OUT}."
             )
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -40,6 +41,10 @@ class Claim:
         self._what = what
         self._held: IO[str] | None = None
 
+    @property
+    def is_held(self) -> bool:
+        return self._held is not None
+
     def take(self) -> None:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +60,8 @@ class Claim:
             keeper = handle.read().strip() or "unknown"
             handle.close()
             raise EmbeddedError(
-                f"Another Amends (process {keeper}) already runs {self._what} in {self._file.parent}; stop it or name another folder with --data DIR."
+                f"Another Amends (process {keeper}) already runs {self._what} in {self._file.parent};"
+                " stop it or name another folder with --data DIR."
             ) from fault
         handle.truncate(0)
         handle.write(str(os.getpid()))
@@ -106,7 +112,7 @@ def start(argv: Sequence[str], *, out: Path, folder: Path, environ: Mapping[str,
         )
 
 
-async def run(argv: Sequence[str], *, timeout_seconds: float, environ: Mapping[str, str]) -> str:
+async def run(argv: Sequence[str], *, timeout_seconds: float, environ: Mapping[str, str], folder: Path | None = None) -> str:
     """Runs a command to its end and gives what it said; EmbeddedError with its last lines when it fails or takes too long."""
 
     def call() -> subprocess.CompletedProcess[str]:
@@ -119,6 +125,7 @@ async def run(argv: Sequence[str], *, timeout_seconds: float, environ: Mapping[s
             errors="replace",
             timeout=timeout_seconds,
             env=dict(environ),
+            cwd=folder,
             check=False,
         )
 
@@ -174,10 +181,14 @@ async def stop_leftovers(found: Sequence[psutil.Process], patience: Patience) ->
                 raise EmbeddedError(
                     f"Process {process.pid} of an earlier run belongs to another user and still uses this folder; end it first."
                 ) from fault
-            if await until(lambda p=process: not _is_alive(p), timeout_seconds=seconds):
+            if await until(partial(_is_gone, process), timeout_seconds=seconds):
                 break
         else:
             raise EmbeddedError(f"Process {process.pid} of an earlier run does not end; end it first.")
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    return not _is_alive(process)
 
 
 def _is_alive(process: psutil.Process) -> bool:
