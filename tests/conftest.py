@@ -1,0 +1,72 @@
+"""Fixtures that every test may ask for, and the rule that a test's marker is its folder's name."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.support.servers import Database, Servers, choice, forget_topics, fresh_database, kafka_server, postgres_server
+
+KINDS = ("unit", "contract", "integration", "e2e", "simulation", "chaos", "bench")
+SERVER_FIXTURES = {"postgres_dsn", "kafka_bootstrap"}
+ROOT = Path(__file__).parent
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres_dsn() -> AsyncIterator[str]:
+    """The superuser's DSN of this run's PostgreSQL (database postgres); started when first asked for."""
+    async with postgres_server() as dsn:
+        yield dsn
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def kafka_bootstrap() -> AsyncIterator[str]:
+    """The bootstrap servers of this run's Kafka; started when first asked for."""
+    async with kafka_server() as bootstrap:
+        yield bootstrap
+
+
+@pytest.fixture(scope="session")
+def servers(postgres_dsn: str, kafka_bootstrap: str) -> Servers:
+    """Both servers of this run."""
+    return Servers(choice().kind, postgres_dsn, kafka_bootstrap)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def database(request: pytest.FixtureRequest, postgres_dsn: str) -> AsyncIterator[Database]:
+    """A database of this test module's own, empty at first."""
+    async with fresh_database(postgres_dsn, request.module.__name__.rpartition(".")[2]) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def empty_kafka(kafka_bootstrap: str) -> str:
+    """This run's Kafka, emptied of all topics before the test; gives its bootstrap servers."""
+    await forget_topics(kafka_bootstrap)
+    return kafka_bootstrap
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks each test with its folder's name, refuses another kind's marker, and leaves benchmarks out unless they are asked for."""
+    for item in items:
+        folder = item.path.relative_to(ROOT).parts[0]
+        if folder not in KINDS:
+            raise pytest.UsageError(f"{item.path} lies in no folder of a kind of test: {', '.join(KINDS)}")
+        wrong = {mark.name for mark in item.iter_markers() if mark.name in KINDS} - {folder}
+        if wrong:
+            raise pytest.UsageError(f"{item.nodeid} is marked {', '.join(sorted(wrong))} but lies in tests/{folder}")
+        item.add_marker(folder)
+    if config.option.markexpr or any("bench" in argument for argument in config.args):
+        return
+    benches = [item for item in items if item.get_closest_marker("bench")]
+    if benches:
+        config.hook.pytest_deselected(items=benches)
+        items[:] = [item for item in items if not item.get_closest_marker("bench")]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Says once where the servers come from, when any test of this run will ask for them."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and any(SERVER_FIXTURES & set(getattr(item, "fixturenames", ())) for item in session.items):
+        reporter.write_line(str(choice()))
