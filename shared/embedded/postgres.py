@@ -127,6 +127,9 @@ class EmbeddedPostgres:
         if self._child:
             await stop_child(self._child, PATIENCE)
             self._child = None
+        if self._socket.parent != self.folder:
+            with contextlib.suppress(OSError):
+                self._socket.rmdir()
         self._claim.give_back()
 
     async def __aenter__(self) -> "EmbeddedPostgres":
