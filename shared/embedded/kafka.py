@@ -109,6 +109,9 @@ class EmbeddedKafka:
         try:
             await stop_leftovers(_brokers_of(self.folder), PATIENCE)
             await self._broker.start(program)
+        except OSError as fault:
+            await self.stop()
+            raise EmbeddedError(f"The folder {self.folder} cannot be used ({fault}); make room or name another with --data DIR.") from fault
         except BaseException:
             await self.stop()
             raise
@@ -214,18 +217,21 @@ async def prepare(cache: Path) -> Program:
     program = Program(java, tuple(files), None)
     flags = hashlib.sha256(" ".join(JVM).encode()).hexdigest()[:6]
     aot = cache / f"kafka-{lock.kafka_version}-{lock.key}-{platform.system()}-{platform.machine()}-java{version}-{flags}.aot".lower()
-    async with locked_async(cache / "train.lock"):
-        if not aot.exists():
-            await _train(program, cache, aot)
+    if not aot.exists():
+        try:
+            async with locked_async(cache / "train.lock"):
+                if not aot.exists():
+                    await _train(program, cache, aot)
+        except OSError as fault:
+            _say(f"Kafka's fast start cannot be kept in {cache} ({fault}); it starts slower.")
     return Program(java, tuple(files), aot if aot.exists() else None)
 
 
 async def _train(program: Program, cache: Path, aot: Path) -> None:
     """Runs a throw-away broker once, which writes down its loaded classes as it ends; under the lock of the caller."""
     remove_old(cache, "training-*")
-    console = Console(stderr=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="training-", ignore_cleanup_errors=True) as folder:
-        console.print("Preparing Apache Kafka for a fast start (once, about 10 s)", highlight=False)
+        _say("Preparing Apache Kafka for a fast start (once, about 10 s)")
         made = Path(folder) / "made.aot"
         broker = Broker(Path(folder) / "kafka")
         try:
@@ -233,8 +239,13 @@ async def _train(program: Program, cache: Path, aot: Path) -> None:
             await broker.stop(Patience(((signal.SIGTERM, TRAIN_SECONDS_MAX),)))
             made.replace(aot)
         except (EmbeddedError, OSError) as fault:
+            _say(f"Kafka's fast start could not be prepared ({fault}); it starts slower.")
+        finally:
             await broker.stop()
-            console.print(f"Kafka's fast start could not be prepared ({fault}); it starts slower.", highlight=False)
+
+
+def _say(sentence: str) -> None:
+    Console(stderr=True).print(sentence, highlight=False, markup=False)
 
 
 def _java() -> tuple[Path, str]:

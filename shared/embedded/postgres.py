@@ -100,6 +100,9 @@ class EmbeddedPostgres:
             self._claim.take()
         try:
             await self._start()
+        except OSError as fault:
+            await self.stop()
+            raise EmbeddedError(f"The folder {self.folder} cannot be used ({fault}); make room or name another with --data DIR.") from fault
         except BaseException:
             await self.stop()
             raise

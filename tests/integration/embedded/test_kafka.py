@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,18 @@ async def test_a_killed_keeper_leaves_nothing_in_the_way(keep: Keep, folder: Pat
         assert await words(server) == ["survivor"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent was killed")
+async def test_a_start_right_after_a_kill_waits_for_the_old_broker_to_end(keep: Keep, folder: Path) -> None:
+    """The killed keeper's broker is just shutting down when the next start arrives."""
+    keeper = await keep("kafka")
+    server = EmbeddedKafka(folder)
+    await write(server, "survivor")
+    keeper.kill()
+    async with server:
+        assert not keeper.server_is_alive()
+        assert await words(server) == ["survivor"]
+
+
 async def test_a_killed_broker_is_started_again_with_its_messages(folder: Path) -> None:
     async with EmbeddedKafka(folder) as server:
         await write(server, *(f"{number:03}" for number in range(100)))
@@ -117,6 +130,12 @@ async def test_other_bytes_than_the_lock_names_are_refused(folder: Path, monkeyp
     with pytest.raises(EmbeddedError, match="another SHA-256"):
         await EmbeddedKafka(folder / "data", cache=folder / "cache").start()
     assert not list((folder / "cache").glob("kafka-*"))
+
+
+async def test_a_cache_that_cannot_be_written_is_one_sentence(folder: Path) -> None:
+    (folder / "cache").write_text("a file where the cache should be")
+    with pytest.raises(EmbeddedError, match=r"cannot be written.*XDG_CACHE_HOME"):
+        await EmbeddedKafka(folder / "data", cache=folder / "cache").start()
 
 
 async def test_a_damaged_cache_is_removed_and_said(folder: Path) -> None:
