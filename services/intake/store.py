@@ -1,0 +1,346 @@
+"""How intake keeps what it knows. Sets in, sets out; locks are taken in the order of ids, and in the order of this file.
+
+Called by the use cases and, for queries, by the API. Invariant: whoever changes an order holds the row locks of all its root's mentioned
+orders, so two transactions never count the same trips at once.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from services.intake.domain import History, Order, Problem, Visit
+from shared.contracts.incidents import Incident
+from shared.db import Connection
+
+ADMIT: Final = """
+-- Store each event once by (source, id), in one order for everybody; which of them are new.
+insert into events_received (event_id, source, id, type, location_id, patient_ref, order_id, at, raw)
+select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::bytea[])
+on conflict (source, id) do nothing returning event_id
+"""
+KNOWN: Final = """
+-- Which of these events are stored already.
+select e.source, e.id from unnest($1::text[], $2::text[]) as asked (source, id) join events_received e using (source, id)
+"""
+BECAME: Final = """
+-- What became of events that are more than accepted.
+update events_received e set status = b.status, incident_id = b.incident_id, why = b.why
+from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[]) as b (event_id, status, incident_id, why) where e.event_id = b.event_id
+"""
+REFUSE: Final = """
+-- Keep the last refusal of each event that named itself.
+insert into events_refused (source, id, code, detail, errors, at)
+select r.source, r.id, r.code, r.detail, r.errors, $6 from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[])
+    as r (source, id, code, detail, errors)
+on conflict (source, id) do update set code = excluded.code, detail = excluded.detail, errors = excluded.errors, at = excluded.at,
+    times = events_refused.times + 1
+"""
+FORGIVE: Final = """
+-- Events that are accepted now are refused no longer.
+delete from events_refused r using unnest($1::text[], $2::text[]) as a (source, id) where r.source = a.source and r.id = a.id
+"""
+ROOTS: Final = """
+-- The root orders that these orders belong to, as far as they are known.
+select order_id, root_order_id from orders where order_id = any($1::text[])
+"""
+ENSURE: Final = """
+-- A row to lock for each order that nobody has told of yet.
+insert into orders (order_id, root_order_id) select o, o from unnest($1::text[]) as o order by o on conflict do nothing
+"""
+LOCK: Final = """
+-- Lock these orders in one order for everybody.
+select order_id, root_order_id from orders where order_id = any($1::text[]) order by order_id for update
+"""
+ORDERS: Final = """
+-- Every order of these roots.
+select order_id, root_order_id, state, state_at, promised_at, promise_at, location_id, location_at, patient_ref, patient_at, lab,
+    product, placed_at, watched_until, generation, late_for
+from orders where root_order_id = any($1::text[])
+"""
+VISITS: Final = """
+-- Every trip for these roots, with the root in front.
+select root_order_id, visit_id, order_id, location_id, at, on_date, miles from visits where root_order_id = any($1::text[]) order by visit_id
+"""
+REMAKES: Final = """
+-- How often each of these roots was remade.
+select root_order_id, count(*)::int as remakes from remakes where root_order_id = any($1::text[]) group by root_order_id
+"""
+SAVE_ORDERS: Final = """
+-- The orders as they are now; the rows are locked and there.
+update orders o set root_order_id = n.root_order_id, state = n.state, state_at = n.state_at, promised_at = n.promised_at,
+    promise_at = n.promise_at, location_id = n.location_id, location_at = n.location_at, patient_ref = n.patient_ref,
+    patient_at = n.patient_at, lab = n.lab, product = n.product, placed_at = n.placed_at, watched_until = n.watched_until,
+    generation = n.generation, late_for = n.late_for
+from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::timestamptz[],
+    $9::text[], $10::timestamptz[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::int[], $16::timestamptz[])
+    as n (order_id, root_order_id, state, state_at, promised_at, promise_at, location_id, location_at, patient_ref, patient_at, lab,
+    product, placed_at, watched_until, generation, late_for)
+where o.order_id = n.order_id
+"""
+MOVE_VISITS: Final = """
+-- Trips of roots that turned out to be orders of another root.
+update visits v set root_order_id = m.root from unnest($1::text[], $2::text[]) as m (was, root) where v.root_order_id = m.was
+"""
+MOVE_REMAKES: Final = """
+-- Remakes of roots that turned out to be orders of another root.
+update remakes r set root_order_id = m.root from unnest($1::text[], $2::text[]) as m (was, root) where r.root_order_id = m.was
+"""
+ADD_VISITS: Final = """
+-- New trips.
+insert into visits (visit_id, order_id, root_order_id, location_id, at, on_date, miles)
+select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::date[], $7::numeric[])
+"""
+ADD_REMAKES: Final = """
+-- New remakes.
+insert into remakes (remake_id, order_id, root_order_id, at) select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[])
+"""
+ADD_INCIDENTS: Final = """
+-- New incidents.
+insert into incidents (incident_id, incident_type, location_id, patient_ref, root_order_id, status, facts)
+select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
+"""
+ADD_WORDS: Final = """
+-- What people said, sealed.
+insert into words (incident_id, patient_ref, text, wished_outcome) select * from unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[])
+"""
+WENT_TO: Final = """
+-- The cases that incidents went to.
+update incidents i set case_id = c.case_id, case_reference = c.reference
+from unnest($1::uuid[], $2::uuid[], $3::text[]) as c (incident_id, case_id, reference) where i.incident_id = c.incident_id
+"""
+PATIENTS: Final = """
+-- These patients, locked in one order for everybody.
+select patient_ref, wrapped_key, name, phone, email, language, payer, postal_code, phone_index, household, consents, location_id, said,
+    version
+from patients where patient_ref = any($1::text[]) order by patient_ref for update
+"""
+ENSURE_PATIENTS: Final = """
+-- A row with a key of its own for each patient who is new.
+insert into patients (patient_ref, wrapped_key, location_id) select * from unnest($1::text[], $2::bytea[], $3::text[])
+on conflict do nothing
+"""
+SAVE_PATIENTS: Final = """
+-- The patients as they are now; the rows are locked and there.
+update patients p set name = n.name, phone = n.phone, email = n.email, language = n.language, payer = n.payer,
+    postal_code = n.postal_code, phone_index = n.phone_index, household = n.household, consents = n.consents,
+    location_id = n.location_id, said = n.said, version = n.version
+from unnest($1::text[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[], $6::text[], $7::text[], $8::bytea[], $9::text[], $10::text[],
+    $11::jsonb[], $12::text[], $13::jsonb[], $14::int[])
+    as n (patient_ref, wrapped_key, name, phone, email, language, payer, postal_code, phone_index, household, consents, location_id, said,
+    version)
+where p.patient_ref = n.patient_ref
+"""
+EVENT: Final = """
+-- What became of one event, with its incident and its case.
+select e.source, e.id, e.type, e.location_id, e.at, e.created_at, e.status, e.why, e.incident_id, i.incident_type, i.case_id, i.case_reference
+from events_received e left join incidents i using (incident_id) where e.source = $1 and e.id = $2
+"""
+REFUSED: Final = """
+-- Why one event was refused the last time.
+select source, id, code, detail, errors, times, at from events_refused where source = $1 and id = $2
+"""
+INCIDENT: Final = """
+-- One incident with its words, still sealed, and the key to open them.
+select i.incident_id, i.status, i.location_id, i.facts, i.case_id, i.case_reference, w.text, w.wished_outcome, w.patient_ref as sealed_for,
+    p.wrapped_key
+from incidents i left join words w using (incident_id) left join patients p on p.patient_ref = w.patient_ref where i.incident_id = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A row of `events_received` as it comes in."""
+
+    event_id: UUID
+    source: str
+    id: str
+    type: str
+    location_id: str
+    patient_ref: str | None
+    order_id: str | None
+    at: datetime
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Became:
+    """What an event is besides accepted."""
+
+    event_id: UUID
+    status: str
+    incident_id: UUID | None
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPatient:
+    """A row of `patients`: contact data is ciphertext."""
+
+    patient_ref: str
+    wrapped_key: bytes
+    name: bytes | None
+    phone: bytes | None
+    email: bytes | None
+    language: str | None
+    payer: str | None
+    postal_code: bytes | None
+    phone_index: str | None
+    household: str | None
+    consents: list[dict[str, Any]]
+    location_id: str
+    said: dict[str, str]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedWords:
+    """A row of `words`; `patient_ref` is whose key it is sealed with, None for the master key."""
+
+    incident_id: UUID
+    patient_ref: str | None
+    text: bytes
+    wished_outcome: bytes | None
+
+
+async def admit(conn: Connection, rows: Iterable[Received]) -> set[UUID]:
+    """Store the events and return the ids of those that were not there yet."""
+    ordered = sorted(rows, key=lambda row: (row.source, row.id))
+    return {row["event_id"] for row in await conn.fetch(ADMIT, *_columns(ordered, 9))}
+
+
+async def known(conn: Connection, names: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Which (source, id) are stored."""
+    rows = await conn.fetch(KNOWN, [source for source, _ in names], [name for _, name in names])
+    return {(row["source"], row["id"]) for row in rows}
+
+
+async def save_outcomes(conn: Connection, rows: Sequence[Became]) -> None:
+    """Note what became of events."""
+    if rows:
+        await conn.execute(BECAME, *_columns(rows, 4))
+
+
+async def refuse(conn: Connection, refusals: Mapping[tuple[str, str], Problem], at: datetime) -> None:
+    """Keep why events were refused, by (source, id)."""
+    ordered = sorted(refusals.items())
+    rows = [(s, i, p.code, p.detail, [{"pointer": where, "detail": why} for where, why in p.errors]) for (s, i), p in ordered]
+    if rows:
+        await conn.execute(REFUSE, *(list(column) for column in zip(*rows, strict=True)), at)
+
+
+async def forgive(conn: Connection, names: Iterable[tuple[str, str]]) -> None:
+    """Forget the refusals of events that are accepted now."""
+    ordered = sorted(names)
+    if ordered:
+        await conn.execute(FORGIVE, [source for source, _ in ordered], [name for _, name in ordered])
+
+
+async def lock_histories(conn: Connection, mentioned: Collection[str]) -> dict[str, History]:
+    """Lock the histories of all orders mentioned, made where nobody told of them: order or root id → history, shared where it is one root.
+
+    Locks in the order of ids; what turns out to belong to a root not yet locked is locked in a further round (a deadlock with somebody
+    who does the same is the database's to find, and the transaction is tried again).
+    """
+    wanted = set(mentioned)
+    if not wanted:
+        return {}
+    wanted |= {row["root_order_id"] for row in await conn.fetch(ROOTS, sorted(wanted))}
+    roots: dict[str, str] = {}
+    while wanted - set(roots):
+        await conn.execute(ENSURE, sorted(wanted))
+        roots = {row["order_id"]: row["root_order_id"] for row in await conn.fetch(LOCK, sorted(wanted))}
+        wanted |= set(roots.values())
+    histories = await _read_histories(conn, set(roots.values()))
+    return {order_id: histories[root] for order_id, root in roots.items()}
+
+
+async def _read_histories(conn: Connection, roots: Collection[str]) -> dict[str, History]:
+    names = sorted(roots)
+    orders: dict[str, dict[str, Order]] = {root: {} for root in names}
+    for row in await conn.fetch(ORDERS, names):
+        orders[row["root_order_id"]][row["order_id"]] = Order(*row)
+    visits: dict[str, list[Visit]] = {root: [] for root in names}
+    for row in await conn.fetch(VISITS, names):
+        visits[row[0]].append(Visit(*tuple(row)[1:]))
+    remakes = {row["root_order_id"]: row["remakes"] for row in await conn.fetch(REMAKES, names)}
+    return {root: History(root, orders[root], tuple(visits[root]), remakes.get(root, 0)) for root in names}
+
+
+async def save_histories(conn: Connection, orders: Iterable[Order], absorbed: Mapping[str, str]) -> None:
+    """Write the orders that changed, and move what belonged to `absorbed` roots (old root → root)."""
+    rows = sorted(orders, key=lambda order: order.order_id)
+    if rows:
+        await conn.execute(SAVE_ORDERS, *_columns(rows, len(fields(Order))))
+    if absorbed:
+        await conn.execute(MOVE_VISITS, list(absorbed), list(absorbed.values()))
+        await conn.execute(MOVE_REMAKES, list(absorbed), list(absorbed.values()))
+
+
+async def add_visits(conn: Connection, visits: Sequence[tuple[str, Visit]]) -> None:
+    """New trips, each with its root."""
+    rows = [(v.visit_id, v.order_id, root, v.location_id, v.at, v.on, v.miles) for root, v in visits]
+    if rows:
+        await conn.execute(ADD_VISITS, *(list(column) for column in zip(*rows, strict=True)))
+
+
+async def add_remakes(conn: Connection, remakes: Sequence[tuple[UUID, str, str, datetime]]) -> None:
+    """New remakes: id, order, root, time."""
+    if remakes:
+        await conn.execute(ADD_REMAKES, *(list(column) for column in zip(*remakes, strict=True)))
+
+
+async def add_incidents(conn: Connection, incidents: Sequence[tuple[Incident, str]], words: Sequence[SealedWords]) -> None:
+    """New incidents, each with its status, and the words that some came with."""
+    rows = [
+        (i.incident_id, i.incident_type, i.location_id, i.patient_ref, i.root_order_id, status, i.model_dump(mode="json", exclude_none=True))
+        for i, status in incidents
+    ]
+    if rows:
+        await conn.execute(ADD_INCIDENTS, *(list(column) for column in zip(*rows, strict=True)))
+    if words:
+        await conn.execute(ADD_WORDS, *_columns(words, 4))
+
+
+async def incidents_went_to(conn: Connection, cases: Sequence[tuple[UUID, UUID, str]]) -> None:
+    """Incident, case, reference."""
+    if cases:
+        await conn.execute(WENT_TO, *(list(column) for column in zip(*cases, strict=True)))
+
+
+async def lock_patients(conn: Connection, refs: Collection[str]) -> dict[str, SealedPatient]:
+    """The patients among `refs` who are known, locked."""
+    return {row["patient_ref"]: SealedPatient(*row) for row in await conn.fetch(PATIENTS, sorted(refs))} if refs else {}
+
+
+async def ensure_patients(conn: Connection, rows: Sequence[tuple[str, bytes, str]]) -> None:
+    """Rows for new patients: reference, wrapped key, location."""
+    await conn.execute(ENSURE_PATIENTS, *(list(column) for column in zip(*sorted(rows), strict=True)))
+
+
+async def save_patients(conn: Connection, rows: Sequence[SealedPatient]) -> None:
+    """Write patients who are locked."""
+    if rows:
+        await conn.execute(SAVE_PATIENTS, *_columns(sorted(rows, key=lambda row: row.patient_ref), 14))
+
+
+async def event_became(conn: Connection, source: str, name: str) -> Mapping[str, Any] | None:
+    """What became of an event, as columns of `EVENT`; None where none is stored."""
+    return await conn.fetchrow(EVENT, source, name)
+
+
+async def event_refused(conn: Connection, source: str, name: str) -> Mapping[str, Any] | None:
+    """Why an event was refused the last time; None where it was not."""
+    return await conn.fetchrow(REFUSED, source, name)
+
+
+async def incident(conn: Connection, incident_id: UUID) -> Mapping[str, Any] | None:
+    """An incident as columns of `INCIDENT`; None where there is none."""
+    return await conn.fetchrow(INCIDENT, incident_id)
+
+
+def _columns(rows: Sequence[Any], width: int) -> list[list[Any]]:
+    """Frozen rows as the columns that `unnest` takes; empty columns where there are no rows."""
+    names = [field.name for field in fields(rows[0])] if rows else []
+    return [[getattr(row, name) for row in rows] for name in names] or [[] for _ in range(width)]
