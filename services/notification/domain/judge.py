@@ -12,7 +12,18 @@ from services.notification.domain.hear import FRESH
 from services.notification.domain.notice import Notice
 from services.notification.domain.templates import Template
 from services.notification.domain.window import Rules, free_at, opens_at
-from shared.contracts.patients import Consent
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentWord:
+    """One word on consent with its proof: `source` says how it came, `recorded_by` who wrote it down."""
+
+    patient_ref: str
+    purpose: str
+    granted: bool
+    at: datetime
+    source: str
+    recorded_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +76,14 @@ def judge(notice: Notice, template: Template, case_status: str | None, to: Recip
         return Go()
     if "care" in to.refusals:
         return Withhold("no-consent")
-    if notice.is_answer and now - notice.queued_at <= FRESH:
+    if notice.is_answer and notice.template in _RECEIPTS and now - notice.queued_at <= FRESH:
         return Go()
     return _within_hours_and_counts(notice, to, rules, now)
 
 
-def current(consents: Iterable[Consent]) -> tuple[frozenset[str], frozenset[str]]:
+def current(consents: Iterable[ConsentWord]) -> tuple[frozenset[str], frozenset[str]]:
     """The purposes agreed to and those refused, by the newest word on each; of two at the same instant the refusal counts."""
-    newest: dict[str, Consent] = {}
+    newest: dict[str, ConsentWord] = {}
     for consent in sorted(consents, key=lambda c: (c.at, not c.granted)):
         newest[consent.purpose] = consent
     return (
@@ -91,6 +102,7 @@ def may_merge(notices: Sequence[Notice]) -> list[list[Notice]]:
     return list(groups.values())
 
 
+_RECEIPTS = frozenset({"receipt", "attached"})
 _ALONE = frozenset({"ack_list", "ack_none", "which_case", "stopped", "started", "help"})
 
 

@@ -1,0 +1,161 @@
+"""The SMS provider, as a port and its adapter for Twilio's Messages API.
+
+Called by the sending use case, never inside a transaction. What must stay true: an answer is `NotSent` only when no byte of the
+request can have reached the provider, and `Refused` only when the provider said so; everything else is `Ambiguous` and is not
+sent again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import httpx
+
+# Connecting may take this long, answering that long (seconds, machine time).
+CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 15.0
+_PAGE = 100
+_PAGES_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider took it, under its id `sid`."""
+
+    sid: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The provider said no; `code` is its own. `is_busy`: not this text, only not now."""
+
+    code: str
+    detail: str = ""
+    is_busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """No byte left us."""
+
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """It may have been taken."""
+
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """The provider knows no such text."""
+
+
+Answer = Accepted | Refused | NotSent | Ambiguous
+Look = Accepted | NotFound | Ambiguous
+
+
+class SmsGateway(Protocol):
+    """Whoever sends texts."""
+
+    async def send(self, to: str, body: str, notice_id: UUID) -> Answer:
+        """Hand over one text to `to` (E.164); raises nothing for what the provider or the network does."""
+        ...
+
+    async def look(self, to: str, body: str, since: datetime, known: frozenset[str]) -> Look:
+        """Whether a text of exactly `body` went to `to` since `since` (machine time) under an id that is not among `known`."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class TwilioSms:
+    """Twilio's Messages API, https://www.twilio.com/docs/messaging/api/message-resource."""
+
+    def __init__(
+        self, *, account_sid: str, auth_token: str, sender: str, callback_url: str, base_url: str = "https://api.twilio.com"
+    ) -> None:
+        """`sender` is a number in E.164 or a messaging service (`MG…`); `callback_url` gets the notice's id as a query."""
+        self._path = f"/2010-04-01/Accounts/{account_sid}/Messages.json"
+        self._sender = {"MessagingServiceSid": sender} if sender.startswith("MG") else {"From": sender}
+        self._callback_url = callback_url
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            auth=(account_sid, auth_token),
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, pool=60.0),
+            limits=httpx.Limits(max_connections=32, max_keepalive_connections=16),
+            trust_env=False,
+        )
+
+    async def send(self, to: str, body: str, notice_id: UUID) -> Answer:
+        """See `SmsGateway.send`."""
+        form = {"To": to, "Body": body, "StatusCallback": f"{self._callback_url}?notice={notice_id}"} | self._sender
+        try:
+            response = await self._client.post(self._path, data=form)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+            return NotSent(type(error).__name__)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Ambiguous(type(error).__name__)
+        return _answer(response)
+
+    async def look(self, to: str, body: str, since: datetime, known: frozenset[str]) -> Look:
+        """See `SmsGateway.look`. The list has no filter by body: recipient and day narrow it, the body decides."""
+        query: dict[str, Any] | None = {"To": to, "DateSent>": f"{since - timedelta(days=1):%Y-%m-%d}", "PageSize": _PAGE}
+        path: str | None = self._path
+        for _ in range(_PAGES_MAX):
+            try:
+                response = await self._client.get(path, params=query)
+                page = response.json() if response.status_code == httpx.codes.OK else None
+            except (httpx.HTTPError, ValueError) as error:
+                return Ambiguous(type(error).__name__)
+            if not isinstance(page, dict):
+                return Ambiguous(f"status {response.status_code}")
+            for message in page.get("messages") or ():
+                if _is_it(message, body, since) and message["sid"] not in known:
+                    return Accepted(message["sid"], message["status"])
+            path, query = page.get("next_page_uri"), None
+            if not path:
+                return NotFound()
+        return Ambiguous("too many texts to that number")
+
+    async def close(self) -> None:
+        """See `SmsGateway.close`."""
+        await self._client.aclose()
+
+
+def _answer(response: httpx.Response) -> Answer:
+    said = _json(response)
+    if response.status_code == httpx.codes.CREATED and isinstance(said.get("sid"), str):
+        return Accepted(said["sid"], str(said.get("status") or "queued"))
+    code = str(said.get("code") or response.status_code)
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        return Refused(code, str(said.get("message", "")), is_busy=True)
+    if 400 <= response.status_code < 500 and response.status_code != httpx.codes.REQUEST_TIMEOUT:
+        return Refused(code, str(said.get("message", "")))
+    return Ambiguous(f"status {response.status_code}")
+
+
+def _json(response: httpx.Response) -> Mapping[str, Any]:
+    try:
+        said = response.json()
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _is_it(message: Mapping[str, Any], body: str, since: datetime) -> bool:
+    if message.get("body") != body or not str(message.get("direction", "outbound")).startswith("outbound"):
+        return False
+    try:
+        created = parsedate_to_datetime(str(message.get("date_created")))
+    except ValueError:
+        return True
+    # The provider writes whole seconds, and its clock is not ours.
+    return created >= since - timedelta(minutes=5)

@@ -1,0 +1,243 @@
+"""Notices as rows. Called by the use cases, inside their transactions.
+
+Locks are taken in the order of the ids, so two transactions that wake the same notices wait for one another instead of dying.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.notification.domain.notice import Notice
+from shared.db import Connection
+
+_STATE = (
+    "notice_id, case_id, audience, template, cause, recipient, status, reason, staff_id, patient_ref, number_index, generation, facts, is_answer,"
+    " typed_by, carried_by, segments, attempt, token, tries, looks, rank, queued_at, send_at, sent_at, version"
+)
+# What the sender needs besides the state; bytes are ciphertext, times are the machine's.
+_SENDING = "body, to_number, lease_until, left_at, provider_sid"
+
+INSERT = f"""
+-- New notices; one that was wished for by the same cause already is left out.
+insert into notices ({_STATE}, body, to_number)
+select {_STATE}, body, to_number from jsonb_populate_recordset(null::notices, $1) order by notice_id
+on conflict do nothing returning notice_id
+"""
+SAVE = """
+-- The state after a decision; who it is for never changes.
+update notices n set status = r.status, reason = r.reason, number_index = r.number_index, carried_by = r.carried_by, segments = r.segments,
+    attempt = r.attempt, token = r.token, tries = r.tries, looks = r.looks, rank = r.rank, send_at = r.send_at, sent_at = r.sent_at,
+    version = r.version
+from jsonb_populate_recordset(null::notices, $1) r where n.notice_id = r.notice_id
+"""
+SEAL = """
+-- The text and the number as they are about to leave, and until when (machine time) the sender may be silent.
+update notices n set body = r.body, to_number = r.to_number, lease_until = r.lease_until, left_at = null
+from jsonb_populate_recordset(null::notices, $1) r where n.notice_id = r.notice_id
+"""
+LOCK = (
+    f"-- Notices by id, locked.\nselect {_STATE}, {_SENDING} from notices where notice_id = any($1::uuid[]) order by notice_id for update"
+)
+LOCK_WAKING = f"""
+-- The notices that woke, and those for the same numbers that are due by now as well.
+select {_STATE}, {_SENDING} from notices where notice_id = any($1::uuid[])
+    or (status in ('queued', 'held') and send_at <= $2
+        and number_index in (select number_index from notices where notice_id = any($1::uuid[]) and number_index is not null))
+order by notice_id for update
+"""
+LOCK_SENT = f"""
+-- A text that left with all it tells: the notice itself first, then those it carries.
+select {_STATE}, {_SENDING} from notices where notice_id = $1 or carried_by = $1 order by carried_by nulls first, notice_id for update
+"""
+LOCK_WAITING_PAGES = f"""
+-- Pages of these cases that have not left yet.
+select {_STATE}, {_SENDING} from notices where case_id = any($1::uuid[]) and audience = 'staff' and status in ('queued', 'held')
+order by notice_id for update
+"""
+LOCK_WAITING_FOR_NUMBER = f"""
+-- Everything that waits for one number.
+select {_STATE}, {_SENDING} from notices where number_index = $1 and status in ('queued', 'held') order by notice_id for update
+"""
+OF_CASE = (
+    f"-- All notices of a case, oldest first.\nselect {_STATE}, {_SENDING} from notices where case_id = $1 order by notice_id limit 500"
+)
+BY_ID = f"-- One notice.\nselect {_STATE}, {_SENDING} from notices where notice_id = $1"
+BY_SID = "-- The notice that the provider knows by this id.\nselect notice_id from notices where provider_sid = $1"
+COUNTED = """
+-- When texts that count for the cadence left to these patients since $2; one text that told several things counts once.
+select patient_ref, coalesce(sent_at, send_at) as at from notices
+where patient_ref = any($1::text[]) and audience = 'patient' and not is_answer and carried_by is null
+  and status in ('sending', 'sent', 'delivered', 'undelivered', 'uncertain') and coalesce(sent_at, send_at) > $2
+"""
+LET_GO = """
+-- The last look before the first byte leaves: still this sender's turn, and the number has not opted out (but for the answers to that).
+update notices n set left_at = $3 where notice_id = $1 and token = $2 and status = 'sending' and left_at is null and lease_until > $3
+  and ($4 or not exists (select 1 from conversations c where c.number_index = n.number_index and c.opted_out_at is not null))
+returning notice_id
+"""
+EXPIRED = f"""
+-- Sends whose sender has been silent for longer than its lease; a notice that is carried follows its carrier.
+select {_STATE}, {_SENDING} from notices where status = 'sending' and carried_by is null and lease_until < $1
+order by notice_id limit $2 for update skip locked
+"""
+LEASE = "-- Until when the next look is waited for, and how often was looked.\nupdate notices set lease_until = $2, looks = $3 where notice_id = $1"
+KNOWN_AS = "-- The provider's id of a text, once.\nupdate notices set provider_sid = $2 where notice_id = $1 and provider_sid is null"
+OTHER_SIDS = "-- Provider ids that belong to other notices for this number.\nselect provider_sid from notices where number_index = $1 and provider_sid is not null and notice_id <> $2"
+OPEN_PAGES = """
+-- Cases this number was paged for that wait for somebody still, newest page first.
+select n.case_id, c.reference, (array_agg(n.staff_id order by n.notice_id desc))[1] as staff_id
+from notices n join cases c using (case_id)
+where n.number_index = $1 and n.audience = 'staff' and n.template in ('page', 'page_again', 'assigned') and c.status = 'open'
+  and n.status in ('sending', 'sent', 'delivered', 'undelivered', 'uncertain')
+group by n.case_id, c.reference order by max(n.notice_id) desc limit 50
+"""
+PAGED = "-- The member of staff that was paged at this number last.\nselect staff_id from notices where number_index = $1 and audience = 'staff' and staff_id is not null order by notice_id desc limit 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A notice with what its sender needs: ciphertexts, the lease (machine time), when its first byte left, the provider's id."""
+
+    notice: Notice
+    body: bytes | None
+    to_number: bytes | None
+    lease_until: datetime | None
+    left_at: datetime | None
+    provider_sid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What is kept of a text that is about to leave."""
+
+    body: bytes
+    to_number: bytes
+    lease_until: datetime
+
+
+async def insert(conn: Connection, notices: Sequence[Notice], sealed: Mapping[UUID, Mapping[str, bytes]] | None = None) -> set[UUID]:
+    """Write new notices and return the ids of those that are new; `sealed` gives ciphertexts by notice (`body`, `to_number`)."""
+    if not notices:
+        return set()
+    secrets = sealed or {}
+    rows = [asdict(n) | {k: "\\x" + v.hex() for k, v in secrets.get(n.notice_id, {}).items()} for n in notices]
+    return {row["notice_id"] for row in await conn.fetch(INSERT, rows)}
+
+
+async def save(conn: Connection, notices: Sequence[Notice]) -> None:
+    """Write the states after their decisions."""
+    if notices:
+        await conn.execute(SAVE, [asdict(n) for n in notices])
+
+
+async def seal(conn: Connection, sealed: Mapping[UUID, Sealed]) -> None:
+    """Write what is about to leave."""
+    rows = [
+        {"notice_id": i, "body": "\\x" + s.body.hex(), "to_number": "\\x" + s.to_number.hex(), "lease_until": s.lease_until}
+        for i, s in sealed.items()
+    ]
+    if rows:
+        await conn.execute(SEAL, rows)
+
+
+async def lock(conn: Connection, ids: Sequence[UUID]) -> list[Row]:
+    """Notices by id, locked."""
+    return _rows(await conn.fetch(LOCK, list(ids)))
+
+
+async def lock_waking(conn: Connection, ids: Sequence[UUID], now: datetime) -> list[Row]:
+    """The notices `ids` and those for the same numbers that are due at `now` too, locked."""
+    return _rows(await conn.fetch(LOCK_WAKING, list(ids), now))
+
+
+async def lock_sent(conn: Connection, notice_id: UUID) -> list[Row]:
+    """A notice and those it carries, locked, itself first; empty where unknown."""
+    return _rows(await conn.fetch(LOCK_SENT, notice_id))
+
+
+async def lock_waiting_pages(conn: Connection, case_ids: Sequence[UUID]) -> list[Row]:
+    """Pages of these cases that wait, locked."""
+    return _rows(await conn.fetch(LOCK_WAITING_PAGES, list(case_ids))) if case_ids else []
+
+
+async def lock_waiting_for(conn: Connection, number_index: str) -> list[Row]:
+    """Everything that waits for a number, locked."""
+    return _rows(await conn.fetch(LOCK_WAITING_FOR_NUMBER, number_index))
+
+
+async def of_case(conn: Connection, case_id: UUID) -> list[Row]:
+    """A case's notices, oldest first, at most 500."""
+    return _rows(await conn.fetch(OF_CASE, case_id))
+
+
+async def by_id(conn: Connection, notice_id: UUID) -> Row | None:
+    """One notice, not locked."""
+    rows = _rows(await conn.fetch(BY_ID, notice_id))
+    return rows[0] if rows else None
+
+
+async def by_sid(conn: Connection, sid: str) -> UUID | None:
+    """The notice the provider knows as `sid`."""
+    found: UUID | None = await conn.fetchval(BY_SID, sid)
+    return found
+
+
+async def counted(conn: Connection, patient_refs: Sequence[str], since: datetime) -> dict[str, list[datetime]]:
+    """When texts that count left, by patient."""
+    found: dict[str, list[datetime]] = {}
+    for row in await conn.fetch(COUNTED, list(patient_refs), since) if patient_refs else ():
+        found.setdefault(row["patient_ref"], []).append(row["at"])
+    return found
+
+
+async def let_go(conn: Connection, notice_id: UUID, token: int, machine_now: datetime, *, is_for_stopped: bool) -> bool:
+    """Whether the sender under `token` may send now; if so, that it did is written first."""
+    return await conn.fetchval(LET_GO, notice_id, token, machine_now, is_for_stopped) is not None
+
+
+async def expired(conn: Connection, machine_now: datetime, most: int) -> list[Row]:
+    """Sends that were not answered within their lease, locked; those another process looks at are left out."""
+    return _rows(await conn.fetch(EXPIRED, machine_now, most))
+
+
+async def lease(conn: Connection, notice_id: UUID, until: datetime, looks: int) -> None:
+    """Wait until `until` (machine time) for the next look."""
+    await conn.execute(LEASE, notice_id, until, looks)
+
+
+async def known_as(conn: Connection, notice_id: UUID, sid: str) -> None:
+    """Keep the provider's id."""
+    await conn.execute(KNOWN_AS, notice_id, sid)
+
+
+async def other_sids(conn: Connection, number_index: str, notice_id: UUID) -> frozenset[str]:
+    """Provider ids that are taken by other texts to the same number."""
+    return frozenset(row["provider_sid"] for row in await conn.fetch(OTHER_SIDS, number_index, notice_id))
+
+
+async def open_pages(conn: Connection, number_index: str) -> list[tuple[UUID, str, str]]:
+    """(case, reference, staff id) that a number was paged for and nobody acknowledged, newest first."""
+    return [(row["case_id"], row["reference"], row["staff_id"]) for row in await conn.fetch(OPEN_PAGES, number_index)]
+
+
+async def paged(conn: Connection, number_index: str) -> str | None:
+    """Who was paged at this number last."""
+    found: str | None = await conn.fetchval(PAGED, number_index)
+    return found
+
+
+def _rows(rows: Sequence[Any]) -> list[Row]:
+    names = [name.strip() for name in _STATE.split(",")]
+    return [
+        Row(
+            Notice(**{name: row[name] for name in names}),
+            row["body"],
+            row["to_number"],
+            row["lease_until"],
+            row["left_at"],
+            row["provider_sid"],
+        )
+        for row in rows
+    ]
