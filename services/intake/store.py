@@ -116,6 +116,12 @@ select patient_ref, wrapped_key, name, phone, email, language, payer, postal_cod
     version
 from patients where patient_ref = any($1::text[]) order by patient_ref for update
 """
+SEE_PATIENTS: Final = """
+-- These patients, to be read only.
+select patient_ref, wrapped_key, name, phone, email, language, payer, postal_code, phone_index, household, consents, location_id, said,
+    version
+from patients where patient_ref = any($1::text[])
+"""
 ENSURE_PATIENTS: Final = """
 -- A row with a key of its own for each patient who is new.
 insert into patients (patient_ref, wrapped_key, location_id) select * from unnest($1::text[], $2::bytea[], $3::text[])
@@ -312,6 +318,11 @@ async def incidents_went_to(conn: Connection, cases: Sequence[tuple[UUID, UUID, 
 async def lock_patients(conn: Connection, refs: Collection[str]) -> dict[str, SealedPatient]:
     """The patients among `refs` who are known, locked."""
     return {row["patient_ref"]: SealedPatient(*row) for row in await conn.fetch(PATIENTS, sorted(refs))} if refs else {}
+
+
+async def see_patients(conn: Connection, refs: Collection[str]) -> dict[str, SealedPatient]:
+    """The patients among `refs` who are known, not locked."""
+    return {row["patient_ref"]: SealedPatient(*row) for row in await conn.fetch(SEE_PATIENTS, sorted(refs))} if refs else {}
 
 
 async def ensure_patients(conn: Connection, rows: Sequence[tuple[str, bytes, str]]) -> None:

@@ -6,7 +6,7 @@ Called by the use cases. Pure: ids, the time and calendars are handed in.
 from services.intake.domain.incidents import Ids, Rules, Verdict, complaint_words, report, when_late
 from services.intake.domain.orders import History, Order, Visit, blank, merge
 from services.intake.domain.patients import Patient, hear, household_of, payer_class_of
-from services.intake.domain.reading import Arrival, Problem, judge, read_binary, read_structured
+from services.intake.domain.reading import Arrival, Problem, judge, read_binary, read_json, read_structured
 
 __all__ = [
     "Arrival",
@@ -26,6 +26,7 @@ __all__ = [
     "merge",
     "payer_class_of",
     "read_binary",
+    "read_json",
     "read_structured",
     "report",
     "when_late",

@@ -85,10 +85,12 @@ def report(
     now: datetime,
     calendars: Mapping[str, Calendar],
     patient: Patient | None,
+    joined: tuple[History, History] | None = None,
 ) -> Decision[Verdict]:
     """Take one POS event into its root order's history (None for an event without an order) and say what it amounts to.
 
-    `patient` is the one the event names, else the one its order is known to be for. `now` is business time.
+    `patient` is the one the event names, else the one its order is known to be for. `now` is business time. `joined`: the two histories
+    that this event showed to be one; `history` is then the merged one.
     """
     data = event.data
     order_id: str | None = getattr(data, "order_id", None)
@@ -105,7 +107,7 @@ def report(
     patient_ref = patient.ref if patient else None
     root = history.root_order_id if history else None
     status: Status = "accepted" if patient_ref or root else "unattributed"
-    found = _incident_of(rules, event, history, visit)
+    found = _incident_of(rules, event, history, visit) or _found_by_joining(rules, history, joined)
     if found is None:
         why = _why_nothing(rules, event, visit, history) if status == "accepted" else _NOBODY
         return Decision(Verdict(history, status, None, why, visit, is_remake), (), timers)
@@ -202,8 +204,25 @@ def _incident_of(rules: Rules, event: PosEvent, history: History | None, visit: 
     if visit is None or history is None:
         return None
     trips = window_of(history.visits, visit.at, rules.within)
-    if len(trips) < rules.from_trip:
+    return _repeat(trips) if len(trips) >= rules.from_trip else None
+
+
+def _found_by_joining(rules: Rules, history: History | None, joined: tuple[History, History] | None) -> _Found | None:
+    """Trips that came before it was known that their orders have one root: counted when it is, unless a part was counted already."""
+    if joined is None or history is None or not history.visits:
         return None
+    if any(len(_busiest(rules, part)) >= rules.from_trip for part in joined):
+        return None
+    trips = _busiest(rules, history)
+    return _repeat(trips) if len(trips) >= rules.from_trip else None
+
+
+def _busiest(rules: Rules, history: History) -> tuple[Visit, ...]:
+    windows = (window_of(history.visits, visit.at, rules.within) for visit in history.visits)
+    return max(windows, key=len, default=())
+
+
+def _repeat(trips: tuple[Visit, ...]) -> _Found:
     told = tuple(Trip(visit_id=trip.visit_id, on=trip.on, miles=trip.miles) for trip in trips)
     return _Found("repeat_visit", count=len(trips), trips=told)
 

@@ -1,0 +1,123 @@
+"""The group commit: requests that come while a transaction runs share the next one.
+
+Called by the API. Invariants: a request is answered only when its events are committed (never after Kafka); one request's fault is its own;
+what waits is bounded, in number and in time, so a database that is down is a 503, never a hang. Idle, a request goes at once, so there is
+nothing to tune.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.intake.domain import Arrival, Problem
+from services.intake.usecases.desk import Desk
+from services.intake.usecases.report import Outcome, report
+from shared.kernel.errors import Transient
+from shared.telemetry import logs
+
+# Events of one transaction: beyond this a batch gains nothing and holds its locks longer.
+TOGETHER: Final = 1_000
+# Events that may wait; about four seconds of work.
+WAITING_MAX: Final = 20_000
+# Machine seconds that a request waits for its commit.
+PATIENCE: Final = 20.0
+TRIES: Final = 3
+BETWEEN_TRIES: Final = 0.05
+
+log = logs.get("commit")
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A request and where its answer goes."""
+
+    arrivals: Sequence[Arrival]
+    answer: asyncio.Future[list[Outcome]]
+
+
+async def submit(desk: Desk, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    """One outcome for each arrival, once they are durable. Raises `Transient` where they cannot be stored now."""
+    queue = desk.queue
+    if sum(len(waiting.arrivals) for waiting in queue.waiting) + len(arrivals) > WAITING_MAX:
+        raise Transient("too much is waiting to be stored", retry_in=2.0)
+    waiting = Waiting(arrivals, asyncio.get_running_loop().create_future())
+    queue.waiting.append(waiting)
+    if not queue.is_working:
+        queue.is_working = True
+        desk.engine.in_background(_work(desk), name="commit")
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await waiting.answer
+    except TimeoutError:
+        raise Transient("it could not be stored in time", retry_in=2.0) from None
+    finally:
+        if waiting in queue.waiting:
+            queue.waiting.remove(waiting)
+
+
+async def _work(desk: Desk) -> None:
+    """Empty the queue, transaction by transaction."""
+    queue = desk.queue
+    try:
+        while queue.waiting:
+            group = _next_group(queue.waiting)
+            del queue.waiting[: len(group)]
+            await _answer(desk, group)
+    finally:
+        queue.is_working = False
+
+
+def _next_group(waiting: Sequence[Waiting]) -> list[Waiting]:
+    """The requests from the front that fit into one transaction, at least one."""
+    group, size = [waiting[0]], len(waiting[0].arrivals)
+    for request in waiting[1:]:
+        size += len(request.arrivals)
+        if size > TOGETHER:
+            break
+        group.append(request)
+    return group
+
+
+async def _answer(desk: Desk, group: Sequence[Waiting]) -> None:
+    try:
+        outcomes = await _stored(desk, [arrival for request in group for arrival in request.arrivals])
+    except asyncio.CancelledError:
+        for request in group:
+            request.answer.cancel()
+        raise
+    except Transient as transient:
+        for request in group:
+            if not request.answer.done():
+                request.answer.set_exception(Transient(transient.detail, retry_in=transient.retry_in))
+        return
+    at = 0
+    for request in group:
+        part = outcomes[at : at + len(request.arrivals)]
+        at += len(request.arrivals)
+        if not request.answer.done():
+            request.answer.set_result(part)
+
+
+async def _stored(desk: Desk, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    """All in one transaction; where something in it breaks, its halves, down to the one event, which is refused alone."""
+    for attempt in range(TRIES):
+        try:
+            async with desk.engine.transaction() as tx:
+                return await report(desk, tx, arrivals)
+        except Transient:
+            # Two doors that met in another order of locks; a database that is away stays away.
+            if attempt == TRIES - 1:
+                raise
+            await asyncio.sleep(BETWEEN_TRIES)
+        except Exception as error:  # noqa: BLE001 - a door: the fault is brought home to its event
+            if len(arrivals) == 1:
+                return [_broken(arrivals[0], error)]
+            break
+    middle = len(arrivals) // 2
+    return await _stored(desk, arrivals[:middle]) + await _stored(desk, arrivals[middle:])
+
+
+def _broken(arrival: Arrival, error: Exception) -> Outcome:
+    log.error("an event could not be taken", exc_info=error)
+    return Outcome(arrival, "rejected", Problem("internal", "Something went wrong here; the event is not stored."))
