@@ -1,0 +1,219 @@
+"""The case, its plan and its targets as values, and `Turn`: one decision in the making."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from shared.calendars import Calendar, NeverOpens, due_at
+from shared.contracts import cases as contract
+from shared.contracts.cases import CaseEvent, Milestone, PolicyRef, Status, TargetState
+from shared.contracts.ingress import Catalyst
+from shared.contracts.patients import PayerClass
+from shared.kernel.decision import Cancel, Decision, Schedule, Timer
+
+UNMET: tuple[TargetState, ...] = ("running", "paused", "breached")
+TOP_LEVEL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The SLA plan a case was opened with, whole, so that a later table changes nothing. Seconds are open time of the store."""
+
+    name: str
+    version: int
+    severity: int
+    seconds: dict[Milestone, int]
+    warn_percents: tuple[int, ...]
+    # Region after the managers; each repeat at the top; an acknowledgement without contact or action; a case nobody touches (elapsed time).
+    step_seconds: int
+    repeat_seconds: int
+    expiry_seconds: int
+    silent_seconds: int
+    pause_budgets: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One promise of a milestone. `segment` counts from 1; reopening starts another, and the old result stays."""
+
+    milestone: Milestone
+    segment: int
+    starts_at: datetime
+    open_seconds: int
+    due_at: datetime | None
+    state: TargetState = "running"
+    warned: tuple[int, ...] = ()
+    breached_at: datetime | None = None
+    met_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A time in which the clock stood, half-open."""
+
+    reason: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The worked recovery of one patient's upset.
+
+    `step` counts the ladder's steps of this `generation`; `expires_at` is set while an acknowledgement can still go stale;
+    `promised_contact_by` is what the patient was told and is never moved.
+    """
+
+    case_id: UUID
+    reference: str
+    belongs_to: str
+    status: Status
+    severity: int
+    catalyst: Catalyst
+    location_id: str
+    region: str
+    patient_ref: str | None
+    root_order_id: str | None
+    household: str | None
+    payer_class: PayerClass
+    opened_at: datetime
+    plan: Plan
+    promised_contact_by: datetime
+    last_activity_at: datetime
+    targets: tuple[Target, ...] = ()
+    level: int = 0
+    generation: int = 1
+    step: int = 0
+    segment: int = 1
+    owner_staff_id: str | None = None
+    incidents: int = 1
+    story_confirmed: bool = False
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+    expires_at: datetime | None = None
+    paused_reason: str | None = None
+    paused_at: datetime | None = None
+    pauses: tuple[Pause, ...] = ()
+    is_asleep: bool = False
+    root_cause: str | None = None
+    resolved_at: datetime | None = None
+    closed_at: datetime | None = None
+    version: int = 0
+
+    @property
+    def current(self) -> tuple[Target, ...]:
+        """The targets of the running segment, in the order of the milestones."""
+        return tuple(target for target in self.targets if target.segment == self.segment)
+
+    def target(self, milestone: Milestone) -> Target | None:
+        """The running segment's target of a milestone."""
+        return next((target for target in self.current if target.milestone == milestone), None)
+
+    @property
+    def is_live(self) -> bool:
+        """Somebody has to do something: neither resolved nor closed."""
+        return self.status in ("open", "acknowledged")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What a decision needs of the location: its calendar, and its people (staff ids) at the moment of the decision."""
+
+    location_id: str
+    region: str
+    calendar: Calendar
+    on_duty: tuple[str, ...] = ()
+    associates: tuple[str, ...] = ()
+    managers: tuple[str, ...] = ()
+    regionals: tuple[str, ...] = ()
+
+
+def open_due(case: Case, store: Store, start: datetime, seconds: int) -> datetime:
+    """`start` plus open time, leaving the case's pauses out; plain elapsed time for a store that never opens, so that no case is without a deadline."""
+    pauses = [(pause.starts_at, pause.ends_at) for pause in case.pauses]
+    try:
+        return due_at(store.calendar, start, seconds, pauses)
+    except NeverOpens:
+        return start + timedelta(seconds=seconds)
+
+
+class Turn:
+    """One decision in the making: the case as it stands so far, what was said, and the timers set. Lives inside one domain function."""
+
+    def __init__(self, case: Case, store: Store, now: datetime, by: str | None = None) -> None:
+        self.before, self.case, self.store, self.now, self.by = case, case, store, now, by
+        self._events: list[CaseEvent] = []
+        self._timers: list[Timer] = []
+
+    def change(self, **fields: Any) -> None:
+        """The case with these fields."""
+        self.case = replace(self.case, **fields)
+
+    def change_target(self, target: Target, **fields: Any) -> Target:
+        """The same target of the same segment with these fields."""
+        changed = replace(target, **fields)
+        self.change(targets=tuple(changed if old == target else old for old in self.case.targets))
+        return changed
+
+    def touch(self) -> None:
+        """Somebody or something stirred: silence starts anew."""
+        self.change(last_activity_at=self.now)
+
+    def say(self, event: type[CaseEvent], **extra: Any) -> None:
+        """The case with its next version, as an event."""
+        self.change(version=self.case.version + 1)
+        self._events.append(event(**_carried(self.case), at=self.now, by=self.by, **extra))
+
+    def page(self, event: type[contract.Paging], people: tuple[str, ...], **extra: Any) -> None:
+        """The same, waking people."""
+        self.say(event, page=people, generation=self.case.generation, **extra)
+
+    def due(self, start: datetime, seconds: int) -> datetime:
+        """Open time of this store from `start`."""
+        return open_due(self.case, self.store, start, seconds)
+
+    def schedule(self, kind: str, name: str, generation: int, at: datetime | None, **data: Any) -> None:
+        self._timers.append(Schedule(kind, str(self.case.case_id), name, generation, at, data))
+
+    def cancel(self, kind: str, reason: str, name: str | None = None, generation: int | None = None) -> None:
+        self._timers.append(Cancel(kind, str(self.case.case_id), reason, name, generation))
+
+    def decision(self) -> Decision[Case]:
+        """What came of it. A change that nobody else needs to hear of gets a version too, so that an ETag never lies."""
+        if self.case != self.before and not self._events:
+            self.change(version=self.case.version + 1)
+        return Decision(self.case, tuple(self._events), tuple(self._timers))
+
+
+def _carried(case: Case) -> Mapping[str, Any]:
+    """What every event of a case carries."""
+    return {
+        "version": case.version,
+        "case_id": case.case_id,
+        "reference": case.reference,
+        "status": case.status,
+        "level": case.level,
+        "severity": case.severity,
+        "catalyst": case.catalyst,
+        "location_id": case.location_id,
+        "region": case.region,
+        "patient_ref": case.patient_ref,
+        "root_order_id": case.root_order_id,
+        "household": case.household,
+        "payer_class": case.payer_class,
+        "owner_staff_id": case.owner_staff_id,
+        "incidents": case.incidents,
+        "opened_at": case.opened_at,
+        "story_confirmed": case.story_confirmed,
+        "policy": PolicyRef(name=case.plan.name, version=case.plan.version),
+        "targets": told(case),
+    }
+
+
+def told(case: Case) -> tuple[contract.Target, ...]:
+    """The running segment's targets as the contract spells them."""
+    return tuple(
+        contract.Target(milestone=t.milestone, state=t.state, due_at=t.due_at, warned=bool(t.warned), met_at=t.met_at) for t in case.current
+    )

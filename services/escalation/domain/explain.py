@@ -1,0 +1,122 @@
+"""The clock of a case in plain words: each target with what happened to it, for a manager who asks "why".
+
+Invariant: it tells what was recorded (the case's own events), never what would be computed today.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from services.escalation.domain.case import Case, Store, Target
+from services.escalation.domain.clock import elapsed_percent
+
+WORDS = {"acknowledge": "somebody takes it", "contact": "a person is in touch", "action": "something is done", "resolve": "it is resolved"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One event of the case as it was kept. `data` has `targets` (those running after it) and what the event itself says."""
+
+    version: int
+    at: datetime
+    by: str | None
+    type: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that happened to a target."""
+
+    at: datetime
+    what: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOfTarget:
+    """A target and its story. `elapsed_percent` of its open time is for display."""
+
+    target: Target
+    goal: str
+    elapsed_percent: int
+    history: tuple[Line, ...]
+
+
+def tell(case: Case, events: Sequence[Recorded], store: Store, now: datetime) -> tuple[ClockOfTarget, ...]:
+    """Each target of each segment, oldest first. `events` in the order of their versions."""
+    return tuple(
+        ClockOfTarget(
+            target,
+            WORDS.get(target.milestone, target.milestone),
+            elapsed_percent(target, store, _stands_at(case, target, now)),
+            tuple(_lines(target, events, store)),
+        )
+        for target in case.targets
+    )
+
+
+def patients_clock_seconds(case: Case, now: datetime) -> int:
+    """How long the patient has been waiting, in elapsed time: it never pauses, and freezes with the resolution."""
+    return int(((case.resolved_at or case.closed_at or now) - case.opened_at).total_seconds())
+
+
+def _stands_at(case: Case, target: Target, now: datetime) -> datetime:
+    return target.met_at or case.paused_at or case.resolved_at or case.closed_at or now
+
+
+def _lines(target: Target, events: Sequence[Recorded], store: Store) -> Iterator[Line]:
+    """The story of one target: what was planned, then each event that concerns its milestone in its segment."""
+    segment, due = 0, None
+    for event in events:
+        segment += event.type in ("amends.case.opened", "amends.case.reopened")
+        if segment != target.segment:
+            continue
+        found = _target_in(event, target.milestone)
+        if found is None:
+            continue
+        new_due = _instant(found.get("due_at"))
+        if event.type in ("amends.case.opened", "amends.case.reopened"):
+            yield Line(event.at, "planned", f"{_length(target.open_seconds)} of open time, until {_wall(new_due, store)}.")
+        elif event.data.get("milestone") == target.milestone:
+            yield _about(event, store)
+        elif event.type == "amends.case.clock_paused" and found.get("state") == "paused":
+            yield Line(event.at, "paused", f"The clock stands: {str(event.data.get('reason', '')).replace('_', ' ')}.")
+        elif event.type == "amends.case.clock_resumed" and found.get("state") == "running":
+            yield Line(event.at, "resumed", f"The clock runs again, until {_wall(new_due, store)}.")
+        elif new_due != due and new_due is not None and found.get("state") == "running":
+            yield Line(event.at, "re-planned", f"Severity rose: counted anew from the start, until {_wall(new_due, store)}.")
+        elif found.get("state") == "cancelled":
+            yield Line(event.at, "cancelled", "The case ended before it came to that.")
+            return
+        due = new_due or due
+
+
+def _about(event: Recorded, store: Store) -> Line:
+    """A warning, a breach or an achievement."""
+    who = event.by or "the system"
+    if event.type == "amends.case.target_at_risk":
+        return Line(event.at, "warned", f"{event.data['percent']} % of the time is gone; the owner was told.")
+    if event.type == "amends.case.target_breached":
+        return Line(event.at, "breached", f"The time ran out at {_wall(_instant(event.data.get('due_at')), store)}.")
+    late = event.data.get("late")
+    return Line(event.at, "met late" if late else "met", f"Reached {'late ' if late else ''}at {_wall(event.at, store)} by {who}.")
+
+
+def _target_in(event: Recorded, milestone: str) -> Mapping[str, Any] | None:
+    return next((target for target in event.data.get("targets", ()) if target["milestone"] == milestone), None)
+
+
+def _instant(text: Any) -> datetime | None:
+    return datetime.fromisoformat(text) if isinstance(text, str) else text
+
+
+def _wall(at: datetime | None, store: Store) -> str:
+    """An instant as the store's wall clock shows it."""
+    return at.astimezone(store.calendar.zone).strftime("%a %d %b %H:%M") if at else "later"
+
+
+def _length(seconds: int) -> str:
+    hours, minutes = divmod(seconds // 60, 60)
+    return " ".join(part for part in (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "") if part) or "no time"
