@@ -1,0 +1,105 @@
+"""Migrations: numbered SQL files, applied once each, per schema, under a lock.
+
+Called by `amends migrate` and by the embedded stack with the owner's connection, never by a service's own role.
+Invariant: a file that was applied is never applied again and never edited (its checksum is kept); a database that knows
+more migrations than this code refuses to be used by it.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+_FILE = re.compile(r"^\d{4}_[a-z0-9_]+\.sql$")
+_NAME = re.compile(r"^[a-z_]+$")
+
+CREATE_SCHEMA = """
+-- A schema and a role of the same service; nobody else may enter.
+create schema if not exists {schema};
+revoke all on schema {schema} from public;
+create table if not exists {schema}.migrations (
+    name text primary key, checksum text not null, created_at timestamptz not null default clock_timestamp()
+);
+"""
+GRANTS = """
+grant usage on schema {schema} to {role};
+grant select, insert, update, delete on all tables in schema {schema} to {role};
+grant usage on all sequences in schema {schema} to {role};
+grant execute on all functions in schema {schema} to {role};
+alter default privileges in schema {schema} grant select, insert, update, delete on tables to {role};
+"""
+
+
+class NewerSchema(RuntimeError):
+    """The database was made by a newer Amends; run that version, or name another data folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file: `name` is `<room>/<file>`, unique within a schema."""
+
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def migrations_in(folder: Path, room: str) -> tuple[Migration, ...]:
+    """The migrations of one folder in their order. Raises ValueError for a file that is not named `NNNN_words.sql`."""
+    files = sorted(folder.glob("*.sql"))
+    for file in files:
+        if not _FILE.match(file.name):
+            raise ValueError(f"{file} is not named like 0001_first.sql")
+    return tuple(Migration(f"{room}/{file.name}", file.read_text()) for file in files)
+
+
+async def migrate(owner_dsn: str, schema: str, migrations: tuple[Migration, ...], *, password: str | None = None) -> int:
+    """Bring `schema` up to date and return how many files were applied. The role `amends_<schema>` is made where missing.
+
+    Raises `NewerSchema`, and ValueError where an applied file was edited since.
+    """
+    if not _NAME.match(schema):
+        raise ValueError(f"{schema!r} is no schema name")
+    role = f"amends_{schema}"
+    connection = await asyncpg.connect(owner_dsn, timeout=10)
+    try:
+        async with connection.transaction():
+            # One migrator at a time, over all schemas: creating roles is not safe side by side.
+            await connection.execute("select pg_advisory_xact_lock(7265001)")
+            await _ensure_role(connection, role, password)
+            await connection.execute(CREATE_SCHEMA.format(schema=schema))
+            await connection.execute(f"set local search_path to {schema}")
+            applied = {row["name"]: row["checksum"] for row in await connection.fetch("select name, checksum from migrations")}
+            _refuse_strangers(schema, applied, migrations)
+            todo = [m for m in migrations if m.name not in applied]
+            for migration in todo:
+                await connection.execute(migration.sql)
+                await connection.execute("insert into migrations (name, checksum) values ($1, $2)", migration.name, migration.checksum)
+            await connection.execute(GRANTS.format(schema=schema, role=role))
+            return len(todo)
+    finally:
+        await connection.close()
+
+
+async def _ensure_role(connection: "asyncpg.Connection[asyncpg.Record]", role: str, password: str | None) -> None:
+    if not await connection.fetchval("select 1 from pg_roles where rolname = $1", role):
+        await connection.execute(f"create role {role} login")
+    if password is not None:
+        quoted = await connection.fetchval("select quote_literal($1::text)", password)
+        await connection.execute(f"alter role {role} password {quoted}")
+
+
+def _refuse_strangers(schema: str, applied: dict[str, str], known: tuple[Migration, ...]) -> None:
+    names = {m.name: m.checksum for m in known}
+    newer = sorted(set(applied) - set(names))
+    if newer:
+        raise NewerSchema(
+            f"the schema {schema} has been upgraded by a newer Amends ({newer[0]}); run that version, or name another folder with --data"
+        )
+    edited = [name for name, checksum in applied.items() if names[name] != checksum]
+    if edited:
+        raise ValueError(f"{edited[0]} was changed after it was applied to {schema}; write a new migration instead")

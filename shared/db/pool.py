@@ -1,0 +1,54 @@
+"""Connection pools: one per service, jsonb as Python values, statements bounded in time.
+
+Called by the runtime. Invariant: a connection of a service sees its own schema only (the role is refused elsewhere).
+"""
+
+import json
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+
+# What says "the database is not there now": the fact is kept and tried again, nothing is parked for it.
+DATABASE_DOWN: tuple[type[BaseException], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.PostgresSystemError,
+)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, default=_plain, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    """Decimals as their text (never a float); everything else that JSON lacks as its text too."""
+    return str(value) if isinstance(value, Decimal) or not hasattr(value, "model_dump") else value.model_dump(mode="json")
+
+
+async def _prepare(connection: Any) -> None:
+    await connection.set_type_codec("jsonb", encoder=_dump, decoder=json.loads, schema="pg_catalog")
+
+
+async def open_pool(dsn: str, *, schema: str, size: int = 8) -> Pool:
+    """A pool on `schema` with up to `size` connections. Raises one of `DATABASE_DOWN` where nothing answers."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        init=_prepare,
+        command_timeout=60,
+        timeout=10,
+        server_settings={"search_path": schema, "application_name": f"amends-{schema}", "idle_in_transaction_session_timeout": "60000"},
+    )

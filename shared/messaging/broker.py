@@ -1,0 +1,197 @@
+"""The Kafka door: one FastStream broker per process, batch subscribers that take raw bytes, offsets committed on a timer.
+
+Called by `handlers.py` (`listen`) and the runtime. Invariants: no header can take a batch down (the parser is ours: FastStream's decodes every
+header and drops the batch on the first that is null or not UTF-8); an offset is committed only after the batch that held it was; a handler
+that fails stops its consumer instead of letting FastStream go on with the next batch.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from faststream import AckPolicy
+from faststream.exceptions import StopConsume
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+
+from shared.contracts.flow import TOPICS, Topic
+from shared.db import Pool
+from shared.messaging.consumer import Batch, Engine, Halted
+from shared.messaging.records import Record
+from shared.telemetry import logs
+from shared.telemetry.metrics import CONSUMERS_STOPPED
+
+Handler = Callable[[Batch], Awaitable[None]]
+
+BATCH_RECORDS: Final = 500
+COMMIT_EVERY: Final = 0.2
+_HOUR_MS: Final = 3_600_000
+
+HEARD: Final = "select topic from topics_heard where topic = any($1::text[])"
+HEAR: Final = "insert into topics_heard (topic) select unnest($1::text[]) on conflict do nothing"
+
+
+class BrokerLostItsMemory(RuntimeError):
+    """The broker knows no position for a topic that was consumed before."""
+
+
+def make_broker(bootstrap_servers: str) -> KafkaBroker:
+    """A broker without type injection (handlers take a `Batch`) and without topic creation (topics are provisioned)."""
+    return KafkaBroker(bootstrap_servers, apply_types=False, allow_auto_create_topics=False, logger=None, graceful_timeout=5.0)
+
+
+def listen(broker: KafkaBroker, engine: Engine, topic: str, *, fetch_max_wait_ms: int = 25) -> Callable[[Handler], Handler]:
+    """Subscribe the decorated handler to `topic` in the service's group.
+
+    `fetch_max_wait_ms`: how long the broker holds a fetch for idle partitions; data on a just drained one waits that long (measured).
+    """
+    log = logs.get("broker", service=engine.name, topic=topic)
+
+    def decorate(handler: Handler) -> Handler:
+        subscriber = broker.subscriber(
+            topic,
+            batch=True,
+            group_id=engine.name,
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
+            parser=_parse,
+            decoder=_decode,
+            max_records=BATCH_RECORDS,
+            fetch_max_wait_ms=fetch_max_wait_ms,
+            max_poll_interval_ms=3_600_000,
+        )
+
+        @subscriber
+        async def consume(batch: Batch) -> None:
+            try:
+                await handler(batch)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                CONSUMERS_STOPPED.labels(engine.name, topic).set(1)
+                log.exception("the consumer stops and waits for a person", reason=str(error) if isinstance(error, Halted) else "unexpected")
+                raise StopConsume from error
+            for record in batch.records:
+                engine.done[record.topic, record.partition] = record.offset + 1
+
+        engine.handlers[topic] = handler
+        engine.subscribers[topic] = subscriber
+        return handler
+
+    return decorate
+
+
+async def _parse(message: Any) -> KafkaMessage:
+    """The batch as it came: nothing is decoded here, so nothing can fail here."""
+    return KafkaMessage(body=b"", headers={}, reply_to="", message_id="", raw_message=message, consumer=FAKE_CONSUMER)
+
+
+async def _decode(message: KafkaMessage) -> Batch:
+    raw = message.raw_message
+    return Batch([Record(r.topic, r.partition, r.offset, r.key, r.value, tuple(r.headers)) for r in raw])
+
+
+async def commit_offsets(engine: Engine) -> None:
+    """Until cancelled: every 200 ms, tell the broker what is done. A failed commit is no error, the inbox absorbs the repeats."""
+    told: dict[tuple[str, int], int] = {}
+    while True:
+        await asyncio.sleep(COMMIT_EVERY)
+        await commit_once(engine, told)
+
+
+async def commit_once(engine: Engine, told: dict[tuple[str, int], int]) -> None:
+    """Commit what moved since `told`."""
+    for topic, subscriber in engine.subscribers.items():
+        consumer: AIOKafkaConsumer | None = subscriber.consumer
+        if consumer is None:
+            continue
+        mine = consumer.assignment()
+        moved = {
+            TopicPartition(t, p): offset
+            for (t, p), offset in engine.done.items()
+            if t == topic and TopicPartition(t, p) in mine and told.get((t, p)) != offset
+        }
+        if not moved:
+            continue
+        with suppress(KafkaError, TimeoutError):
+            await asyncio.wait_for(consumer.commit(moved), timeout=5)
+            told.update({(tp.topic, tp.partition): offset for tp, offset in moved.items()})
+
+
+def dead_subscribers(engine: Engine) -> list[str]:
+    """Topics whose subscriber does not run or has no partition: what `ping()` does not notice."""
+    dead = []
+    for topic, subscriber in engine.subscribers.items():
+        tasks = getattr(subscriber, "tasks", [])
+        alive = subscriber.running and subscriber.consumer is not None and any(not task.done() for task in tasks)
+        if not alive or not subscriber.consumer.assignment():
+            dead.append(topic)
+    return dead
+
+
+async def provision(bootstrap_servers: str, *, partitions: int, replication_factor: int, retention_ms: int, ingress_hours: int) -> None:
+    """Make the topics of `flow.py` that are missing; existing ones are left as they are."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        known = set(await admin.list_topics())
+        new = [
+            NewTopic(
+                topic.name,
+                1 if topic.is_single else partitions,
+                replication_factor,
+                topic_configs=_configs(topic, retention_ms, ingress_hours),
+            )
+            for topic in TOPICS
+            if topic.name not in known
+        ]
+        if new:
+            with suppress(TopicAlreadyExistsError):
+                await admin.create_topics(new)
+    finally:
+        await admin.close()
+
+
+def _configs(topic: Topic, retention_ms: int, ingress_hours: int) -> dict[str, str]:
+    if topic.compacted:
+        # An erased patient's key is gone from the log within a day.
+        return {"cleanup.policy": "compact", "max.compaction.lag.ms": str(24 * _HOUR_MS), "delete.retention.ms": str(24 * _HOUR_MS)}
+    return {"retention.ms": str(ingress_hours * _HOUR_MS if topic.keeps_hours else retention_ms)}
+
+
+async def remember_positions(bootstrap_servers: str, engine: Engine, pool: Pool) -> None:
+    """Before the first fetch: a group without a position starts at the beginning if it never heard the topic, else it stops and says so."""
+    topics = list(engine.subscribers)
+    if not topics:
+        return
+    heard = {row["topic"] for row in await pool.fetch(HEARD, topics)}
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=engine.name, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        start: dict[TopicPartition, int] = {}
+        lost: set[str] = set()
+        for topic in topics:
+            numbers = consumer.partitions_for_topic(topic) or set()
+            places = [TopicPartition(topic, number) for number in sorted(numbers)]
+            consumer.assign(places)
+            for place in places:
+                if await consumer.committed(place) is None:
+                    start[place] = 0
+            if topic in heard and places and all(place in start for place in places):
+                lost.add(topic)
+        if lost:
+            raise BrokerLostItsMemory(
+                f"the broker has no position of {engine.name} for {', '.join(sorted(lost))}, which was read before: its log was lost or it is"
+                " another broker; name the right one, or send again with `amends republish --since T`"
+            )
+        if start:
+            consumer.assign(list(start))
+            await consumer.commit(start)
+    finally:
+        await consumer.stop()
+    await pool.execute(HEAR, topics)

@@ -1,0 +1,316 @@
+"""The consumer: one batch, one transaction; and the `Engine`, which every use case of a service runs in.
+
+Called by `handlers.py` (take), `api.py` and the timers (transaction). Invariants: a record is counted as done only when it was applied or
+parked by a committed transaction; a database that is down parks nothing; an unexpected exception is brought home to its one event.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from shared.contracts.envelope import Fact
+from shared.db import DATABASE_DOWN, Pool
+from shared.kernel.clock import Clock, machine_now
+from shared.kernel.errors import Poison, Rejected, Transient
+from shared.kernel.ids import new_id, time_of
+from shared.messaging import audit, inbox, outbox, parked
+from shared.messaging.parked import ToPark
+from shared.messaging.records import Record, read
+from shared.messaging.transaction import FactFailed, Transaction
+from shared.telemetry import logs
+from shared.telemetry.metrics import (
+    BACKGROUND_FAILURES,
+    BATCH_RETRIES,
+    BATCH_SECONDS,
+    BATCH_SIZE,
+    EVENT_AGE_SECONDS,
+    EVENTS_REJECTED,
+    EVENTS_REPEATED,
+    EVENTS_TAKEN,
+)
+
+F = TypeVar("F")
+Usecase = Callable[[Transaction, Sequence[Any]], Awaitable[None]]
+Writer = Callable[[Transaction], Awaitable[None]]
+
+# An unexpected exception may be a passing one: this many tries, this far apart, before the event is parked.
+TRIES: Final = 3
+BETWEEN_TRIES: Final = 0.2
+BACKOFF_MAX: Final = 5.0
+# Within one minute: more parked than this, and more than this share of what came in, and the consumer stops instead of emptying the topic.
+PARK_LIMIT: Final = 200
+PARK_SHARE: Final = 0.2
+
+REJECTED: Final = """
+-- Keep refusals visible by their code.
+insert into rejections (rejection_id, door, code, detail, subject) select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[])
+"""
+
+
+class Halted(Exception):
+    """Too much of what comes in cannot be handled: the consumer stops and a person must look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of one topic as FastStream delivered them; `parked_id` where a parked one is tried again, alone."""
+
+    records: Sequence[Record]
+    parked_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A record and what it says (the record itself where its use case reads it)."""
+
+    record: Record
+    fact: Any
+
+
+class Engine:
+    """One per service; see the module. `writers` write what a transaction collected besides events and audit rows (the timers)."""
+
+    def __init__(self, name: str, pool: Pool, clock: Clock, writers: Sequence[Writer] = ()) -> None:
+        self.name, self.pool, self.clock = name, pool, clock
+        self._writers = (outbox.append, audit.append, *writers)
+        self.relay_wake, self.timers_wake = asyncio.Event(), asyncio.Event()
+        # topic → the handler as registered by `listen`; (topic, partition) → the next offset that is not done.
+        self.handlers: dict[str, Callable[[Batch], Awaitable[None]]] = {}
+        self.subscribers: dict[str, Any] = {}
+        self.done: dict[tuple[str, int], int] = {}
+        self.busy = 0
+        self._background: set[asyncio.Task[None]] = set()
+        self._window: tuple[float, int, int] = (0.0, 0, 0)
+        self._log = logs.get("engine", service=name)
+
+    # ---- transactions
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """One transaction; what it collected is written before it commits, the relay and the timers are woken after.
+
+        Raises `Transient` where the database does not answer; whatever the body raises rolls everything back.
+        """
+        self.busy += 1
+        try:
+            async with self.pool.acquire(timeout=10) as conn:
+                tx = Transaction(conn, self.clock.now(), self.name)
+                async with conn.transaction():
+                    yield tx
+                    await self._write(tx)
+            self._committed(tx)
+        except DATABASE_DOWN as error:
+            raise Transient(f"the database does not answer ({type(error).__name__})") from error
+        finally:
+            self.busy -= 1
+
+    async def _write(self, tx: Transaction) -> None:
+        for writer in self._writers:
+            await writer(tx)
+        if tx.rejections:
+            rows = [(new_id(), "kafka", r.code, r.detail[:2000], subject) for subject, r in tx.rejections]
+            await tx.conn.execute(REJECTED, *(list(column) for column in zip(*rows, strict=True)))
+
+    def _committed(self, tx: Transaction) -> None:
+        if tx.said:
+            self.relay_wake.set()
+        if tx.timers:
+            self.timers_wake.set()
+        for _, rejected in tx.rejections:
+            EVENTS_REJECTED.labels(self.name, rejected.code).inc()
+        for run in tx.afterwards:
+            self.in_background(_call(run), name="afterwards")
+
+    def in_background(self, run: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Run a tracked task: it counts as being busy, is awaited at a stop, and its failure is logged and counted."""
+
+        async def tracked() -> None:
+            self.busy += 1
+            try:
+                await run
+            except Exception:
+                BACKGROUND_FAILURES.labels(self.name, name).inc()
+                self._log.exception("a background task failed", task=name)
+            finally:
+                self.busy -= 1
+
+        task = asyncio.create_task(tracked())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for the background tasks, at most `seconds` (machine time)."""
+        if self._background:
+            await asyncio.wait(set(self._background), timeout=seconds)
+
+    # ---- Kafka
+
+    async def take(self, batch: Batch, usecase: Usecase, *, foreign: bool = False) -> None:
+        """Apply or park every record of the batch; returns only when that is committed.
+
+        `foreign`: the use case gets the raw `Record`s and finds duplicates in its own table. Raises `Halted` at the park limit.
+        """
+        items: list[Item] = []
+        bad: list[ToPark] = []
+        for record in batch.records:
+            if foreign:
+                items.append(Item(record, record))
+                continue
+            try:
+                fact = read(record)
+                if batch.parked_id is None and inbox.is_too_old(fact):
+                    raise Poison(
+                        "too-old", "minted before what the inbox remembers, or in the future; its effect cannot be told from a repeat"
+                    )
+                items.append(Item(record, fact))
+            except Poison as poison:
+                bad.append(ToPark(record, poison.reason, poison.detail))
+        self.busy += 1
+        try:
+            if batch.parked_id is not None:
+                await self._again(batch.parked_id, items, bad, usecase)
+            else:
+                await self._settle(items, bad, usecase, foreign)
+        finally:
+            self.busy -= 1
+
+    async def _settle(self, items: list[Item], bad: list[ToPark], usecase: Usecase, foreign: bool) -> None:
+        """Until committed: the whole, or its halves where something in it breaks."""
+        failures, backoff = 0, 0.1
+        while True:
+            culprit: Any = None
+            try:
+                self._watch_the_park(len(items) + len(bad), len(bad))
+                await self._apply(items, bad, usecase, foreign)
+                return None
+            except Transient as error:
+                BATCH_RETRIES.labels(self.name, _topic(items, bad), "transient").inc()
+                self._log.warning("kept for another try", retry_in=max(error.retry_in, backoff), error=error.detail)
+                await asyncio.sleep(max(backoff, min(error.retry_in, BACKOFF_MAX)))
+                backoff = min(backoff * 2, BACKOFF_MAX)
+                continue
+            except Halted:
+                raise
+            except FactFailed as failed:
+                culprit, cause = failed.fact, failed.__cause__
+            except Exception as error:
+                cause = error
+            BATCH_RETRIES.labels(self.name, _topic(items, bad), "unexpected").inc()
+            if len(items) > 1:
+                return await self._set_apart(items, bad, culprit, usecase, foreign)
+            failures += 1
+            if failures < TRIES:
+                await asyncio.sleep(BETWEEN_TRIES)
+                continue
+            if not items:
+                raise Halted("what is parked cannot be written") from cause
+            self._log.error("an event is parked", exc_info=cause, topic=items[0].record.topic, offset=items[0].record.offset)
+            bad = [*bad, ToPark(items[0].record, _reason(cause), f"{type(cause).__name__}: {cause}")]
+            items, failures = [], 0
+
+    async def _set_apart(self, items: list[Item], bad: list[ToPark], culprit: Any, usecase: Usecase, foreign: bool) -> None:
+        """Around the fact that is known to have failed, else by halves; in order."""
+        at = next((i for i, item in enumerate(items) if item.fact is culprit), None)
+        cuts = [items[:at], items[at : at + 1], items[at + 1 :]] if at is not None else [items[: len(items) // 2], items[len(items) // 2 :]]
+        for n, part in enumerate(cuts):
+            if part or (n == 0 and bad):
+                await self._settle(part, bad if n == 0 else [], usecase, foreign)
+
+    async def _apply(self, items: list[Item], bad: list[ToPark], usecase: Usecase, foreign: bool) -> None:
+        started = machine_now()
+        topic = _topic(items, bad)
+        async with self.transaction() as tx:
+            fresh, behind = await self._admit(tx, topic, items, bad, foreign)
+            if fresh:
+                await usecase(tx, [item.fact for item in fresh])
+            records = {id(item.fact): item.record for item in fresh}
+            aside = [ToPark(records[id(a.fact)], a.reason, a.detail, a.retry_in, a.is_behind) for a in tx.set_aside]
+            await parked.park(tx.conn, self.name, [*bad, *behind, *aside])
+        self._count(topic, items, fresh, (machine_now() - started).total_seconds())
+
+    async def _admit(
+        self, tx: Transaction, topic: str, items: list[Item], bad: list[ToPark], foreign: bool
+    ) -> tuple[list[Item], list[ToPark]]:
+        """The items that are new and whose keys are free, and those that must wait behind a parked one."""
+        if not items:
+            return [], []
+        if foreign:
+            held, fresh = await inbox.held(tx.conn, topic, [item.record.order_key for item in items]), items
+        else:
+            ids, held = await inbox.admit(tx.conn, topic, [item.fact for item in items])
+            fresh = []
+            for item in items:
+                # Once only, also where a batch holds the same event twice.
+                if (found := str(item.fact.envelope.id)) in ids:
+                    ids.discard(found)
+                    fresh.append(item)
+        stuck = {p.record.order_key: p.record.offset for p in reversed(bad)}
+        free: list[Item] = []
+        behind: list[ToPark] = []
+        for item in fresh:
+            key = item.record.order_key
+            if key in held or stuck.get(key, item.record.offset) < item.record.offset:
+                behind.append(ToPark(item.record, "behind", "waits for an earlier event of its key", is_behind=True))
+            else:
+                free.append(item)
+        return free, behind
+
+    async def _again(self, parked_id: UUID, items: list[Item], bad: list[ToPark], usecase: Usecase) -> None:
+        """One parked record, past the inbox; its row says what came of it."""
+        aside = bad[0] if bad else None
+        if aside is None:
+            try:
+                async with self.transaction() as tx:
+                    await usecase(tx, [items[0].fact])
+                    if not tx.set_aside:
+                        await tx.conn.execute(parked.DONE, parked_id)
+                        return
+                    first = tx.set_aside[0]
+                    aside = ToPark(items[0].record, first.reason, first.detail, first.retry_in)
+            except Transient as error:
+                aside = ToPark(items[0].record, "waiting", error.detail, error.retry_in)
+            except Exception as error:
+                cause = error.__cause__ if isinstance(error, FactFailed) else error
+                self._log.exception("a parked event failed again", topic=items[0].record.topic, offset=items[0].record.offset)
+                aside = ToPark(items[0].record, _reason(cause), f"{type(cause).__name__}: {cause}")
+        retry_in = aside.retry_in if aside.retry_in is not None else 1e7
+        await self.pool.execute(parked.AGAIN, parked_id, aside.reason, aside.detail[:2000], parked.at_in(retry_in))
+
+    def _watch_the_park(self, came: int, parked_now: int) -> None:
+        now = machine_now().timestamp()
+        since, seen, lost = self._window
+        if now - since > 60:
+            since, seen, lost = now, 0, 0
+        self._window = since, seen + came, lost + parked_now
+        if self._window[2] > PARK_LIMIT and self._window[2] > PARK_SHARE * self._window[1]:
+            raise Halted(f"{self._window[2]} of {self._window[1]} events within a minute could not be handled")
+
+    def _count(self, topic: str, items: list[Item], fresh: list[Item], seconds: float) -> None:
+        BATCH_SIZE.labels(self.name, topic).observe(len(items))
+        BATCH_SECONDS.labels(self.name, topic).observe(seconds)
+        if len(items) > len(fresh):
+            EVENTS_REPEATED.labels(self.name, topic).inc(len(items) - len(fresh))
+        by_type: dict[str, int] = {}
+        now = machine_now()
+        for item in fresh:
+            kind = item.fact.envelope.type if isinstance(item.fact, Fact) else "ingress"
+            by_type[kind] = by_type.get(kind, 0) + 1
+        for kind, count in by_type.items():
+            EVENTS_TAKEN.labels(self.name, topic, kind).inc(count)
+        if fresh and isinstance(fresh[0].fact, Fact):
+            EVENT_AGE_SECONDS.labels(self.name, topic).observe(max((now - time_of(fresh[0].fact.envelope.id)).total_seconds(), 0))
+
+
+async def _call(run: Callable[[], Awaitable[None]]) -> None:
+    await run()
+
+
+def _topic(items: list[Item], bad: list[ToPark]) -> str:
+    return items[0].record.topic if items else bad[0].record.topic if bad else "none"
+
+
+def _reason(cause: BaseException | None) -> str:
+    return cause.reason if isinstance(cause, Poison) else cause.code if isinstance(cause, Rejected) else "failed"

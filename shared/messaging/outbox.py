@@ -1,0 +1,35 @@
+"""The outbox: what a service said, appended in the transaction that decided it.
+
+Called when a transaction is about to commit. Invariant: `seq` is taken while the aggregate of the key is locked,
+so order per key is `seq` order.
+"""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from shared.kernel.clock import machine_now
+from shared.kernel.ids import new_id
+from shared.messaging.transaction import Said, Transaction
+
+APPEND: Final = """
+-- One row per event, in the order it was said.
+insert into outbox (day, event_id, topic, key, type, at, body, traceparent)
+select $1, e.event_id, e.topic, e.key, e.type, e.at, e.body, e.traceparent
+from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bytea[], $8::text[])
+     with ordinality as e(event_id, topic, key, type, at, body, traceparent, place)
+order by e.place
+"""
+
+
+async def append(tx: Transaction) -> None:
+    """Write what `tx` said. One statement, whatever the number of events."""
+    if not tx.said:
+        return
+    rows = [_row(said, tx.now) for said in tx.said]
+    await tx.conn.execute(APPEND, machine_now().date(), *(list(column) for column in zip(*rows, strict=True)))
+
+
+def _row(said: Said, at: datetime) -> tuple[UUID, str, str, str, datetime, bytes, str | None]:
+    event = said.event
+    return new_id(), event.topic, event.key, event.type_name, at, event.model_dump_json(exclude_none=True).encode(), said.traceparent

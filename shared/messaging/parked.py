@@ -1,0 +1,159 @@
+"""The park: events that could not be handled, one by one, with their bytes and their reason, and the followers of their keys.
+
+Called by the consumer (`park`), the runtime (`Redriver`) and `amends parked`. Invariant: while an event of a key is parked in a service and
+topic, no later event of that key is applied there; redrive goes through a key in offset order and stops at the first that fails again.
+
+Reasons: unreadable-envelope, unreadable-body, unknown-type, empty-body, too-old, waiting (the engine tries again by itself until
+`give_up_at`), behind, failed (our bug, after bounded retries), and what a use case names when it raises `Poison`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from shared.db import DATABASE_DOWN, Connection, Pool
+from shared.kernel.clock import machine_now
+from shared.kernel.ids import new_id, time_of
+from shared.messaging.records import Record
+from shared.telemetry import logs
+from shared.telemetry.metrics import EVENTS_PARKED, EVENTS_PARKED_NOW
+
+# How long the engine itself tries a fact that waits for another topic's row before it leaves it to a person.
+WAITS_AT_MOST: Final = timedelta(minutes=10)
+
+PARK: Final = """
+-- Keep each record once, whatever happens to it later, and let the inbox know its event.
+with known as (
+    insert into inbox (ce_id, day) select * from unnest($13::uuid[], $14::date[]) on conflict do nothing
+)
+insert into parked (parked_id, topic, partition, "offset", key, ce_id, type, reason, detail, is_behind, record, retry_at, give_up_at)
+select p.*, case when p.retry_at is null then null else $15::timestamptz end
+from unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::text[], $10::bool[],
+            $11::bytea[], $12::timestamptz[])
+     as p(parked_id, topic, partition, "offset", key, ce_id, type, reason, detail, is_behind, record, retry_at)
+on conflict (topic, partition, "offset") do nothing
+"""
+READY: Final = """
+-- The keys whose first parked event is to be tried now.
+select topic, key from (
+    select distinct on (topic, key) topic, key, retry_at from parked where redriven_at is null and (topic, key) in
+        (select topic, key from parked where redriven_at is null and retry_at <= $1 limit $2)
+    order by topic, key, partition, "offset"
+) heads where retry_at <= $1
+"""
+OF_KEY: Final = """
+-- All parked events of a key in their order.
+select parked_id, partition, "offset", record from parked where redriven_at is null and topic = $1 and key = $2 order by partition, "offset" limit $3
+"""
+DONE: Final = "update parked set redriven_at = clock_timestamp() where parked_id = $1 and redriven_at is null"
+AGAIN: Final = """
+-- It failed again: later once more while it may, else it is left to a person.
+update parked set reason = $2, detail = $3, attempts = attempts + 1, is_behind = false,
+    retry_at = case when $4::timestamptz <= give_up_at then $4 end
+where parked_id = $1
+"""
+LISTED: Final = """
+-- What lies parked, oldest first.
+select parked_id, topic, partition, "offset", key, ce_id, type, reason, detail, is_behind, attempts, retry_at, created_at
+from parked where redriven_at is null and ($1::uuid is null or parked_id > $1) order by parked_id limit $2
+"""
+SHOWN: Final = "select * from parked where parked_id = $1"
+REDRIVE: Final = """
+-- Ask for another try: of one event's key, or of everything.
+update parked set retry_at = clock_timestamp(), give_up_at = null where redriven_at is null
+and ($1::uuid is null or (topic, key) in (select topic, key from parked where parked_id = $1)) returning parked_id
+"""
+COUNTED: Final = "select count(*) from (select 1 from parked where redriven_at is null limit 10000) p"
+
+
+@dataclass(frozen=True, slots=True)
+class ToPark:
+    """A record with the reason why it is set aside."""
+
+    record: Record
+    reason: str
+    detail: str
+    retry_in: float | None = None
+    is_behind: bool = False
+
+
+async def park(conn: Connection, service: str, rows: Sequence[ToPark]) -> None:
+    """Keep these records; a record kept before stays as it was."""
+    if not rows:
+        return
+    now = machine_now()
+    columns = [_row(p, now) for p in rows]
+    known = {r.ce_id: time_of(r.ce_id).date() for r in (p.record for p in rows) if r.ce_id is not None and _has_partition(r.ce_id, now)}
+    arrays = [list(column) for column in zip(*columns, strict=True)]
+    await conn.execute(PARK, *arrays, list(known), list(known.values()), now + WAITS_AT_MOST)
+    for p in rows:
+        EVENTS_PARKED.labels(service, p.record.topic, p.reason).inc()
+
+
+def _row(p: ToPark, now: datetime) -> tuple[Any, ...]:
+    r = p.record
+    retry_at = now + timedelta(seconds=p.retry_in) if p.retry_in is not None else None
+    detail = p.detail.replace("\x00", "\ufffd")[:2000]
+    kind = (r.header("ce_type") or "").replace("\x00", "\ufffd")[:200] or None
+    key = r.order_key.replace("\x00", "\ufffd")
+    return new_id(), r.topic, r.partition, r.offset, key, r.ce_id, kind, p.reason, detail, p.is_behind, r.packed(), retry_at
+
+
+def _has_partition(ce_id: UUID, now: datetime) -> bool:
+    return ce_id.version == 7 and abs((time_of(ce_id) - now).days) < 3
+
+
+def at_in(seconds: float) -> datetime:
+    """That many seconds from now, in machine time."""
+    return machine_now() + timedelta(seconds=seconds)
+
+
+class Redriver:
+    """Tries parked events again: those that wait for another topic's row by itself, the others when a person asks for it."""
+
+    def __init__(self, service: str, pool: Pool, handler_of: Callable[[str], Callable[[Record, UUID], Awaitable[bool]] | None]) -> None:
+        self._service, self._pool, self._handler_of = service, pool, handler_of
+        self._log = logs.get("redriver", service=service)
+
+    async def run(self, *, every: float = 0.5) -> None:
+        """Until cancelled, look every `every` seconds (machine time)."""
+        while True:
+            try:
+                EVENTS_PARKED_NOW.labels(self._service).set(await self._pool.fetchval(COUNTED))
+                await self.once()
+            except DATABASE_DOWN as error:
+                self._log.warning("the database does not answer", error=type(error).__name__)
+            await asyncio.sleep(every)
+
+    async def once(self) -> int:
+        """One round; returns how many events went through."""
+        done = 0
+        for head in await self._pool.fetch(READY, machine_now(), 500):
+            handler = self._handler_of(head["topic"])
+            if handler is None:
+                continue
+            for row in await self._pool.fetch(OF_KEY, head["topic"], head["key"], 500):
+                record = Record.unpacked(head["topic"], row["partition"], row["offset"], row["record"])
+                if not await handler(record, row["parked_id"]):
+                    break
+                done += 1
+        return done
+
+
+async def listed(pool: Pool, after: UUID | None, limit: int) -> list[dict[str, Any]]:
+    """What lies parked, oldest first, without the bytes."""
+    return [dict(row) for row in await pool.fetch(LISTED, after, limit)]
+
+
+async def shown(pool: Pool, parked_id: UUID) -> dict[str, Any] | None:
+    """One parked event, with its record."""
+    row = await pool.fetchrow(SHOWN, parked_id)
+    return dict(row) if row else None
+
+
+async def redrive(pool: Pool, parked_id: UUID | None) -> int:
+    """Ask for another try of one event (with all of its key), or of everything; returns how many events that is."""
+    return len(await pool.fetch(REDRIVE, parked_id))

@@ -1,0 +1,114 @@
+"""Records as they lie on Kafka, and how one becomes a fact.
+
+Called by the consumer, the park and the relay. Invariant: whatever the bytes, reading raises `Poison` and nothing else.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from shared.contracts.envelope import Envelope, Event, Fact
+from shared.contracts.flow import EVENT_TYPES
+from shared.kernel.errors import Poison
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record, untouched."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name as text; None where absent, null or not UTF-8."""
+        for found, value in self.headers:
+            if found == name and value is not None:
+                try:
+                    return value.decode()
+                except UnicodeDecodeError:
+                    return None
+        return None
+
+    @property
+    def ce_id(self) -> UUID | None:
+        """The event's id, where it has one of ours."""
+        try:
+            return UUID(self.header("ce_id") or "")
+        except ValueError:
+            return None
+
+    @property
+    def order_key(self) -> str:
+        """What must stay in order: the key, else the partition and offset, alone."""
+        return self.key.decode("utf-8", "backslashreplace") if self.key is not None else f"#{self.partition}:{self.offset}"
+
+    def packed(self) -> bytes:
+        """The record as JSON, byte for byte restorable."""
+        text = {
+            "key": _b64(self.key),
+            "value": _b64(self.value),
+            "headers": [[name, _b64(value)] for name, value in self.headers],
+        }
+        return json.dumps(text).encode()
+
+    @classmethod
+    def unpacked(cls, topic: str, partition: int, offset: int, packed: bytes) -> "Record":
+        """The inverse of `packed`."""
+        row = json.loads(packed)
+        headers = tuple((name, _bytes(value)) for name, value in row["headers"])
+        return cls(topic, partition, offset, _bytes(row["key"]), _bytes(row["value"]), headers)
+
+
+def read(record: Record) -> Fact[Event]:
+    """The fact in a record of one of our topics. Raises `Poison` with its reason."""
+    event_type = record.header("ce_type")
+    ce_id = record.ce_id
+    if event_type is None or ce_id is None or ce_id.version != 7:
+        raise Poison("unreadable-envelope", "no ce_type or no ce_id of ours in the headers")
+    cls = EVENT_TYPES.get(event_type)
+    if cls is None or cls.topic != record.topic:
+        raise Poison("unknown-type", f"{event_type} is not known on {record.topic}")
+    if record.value is None:
+        raise Poison("empty-body", "the record has no body")
+    try:
+        event = cls.model_validate_json(record.value)
+        time = datetime.fromisoformat(record.header("ce_time") or "")
+    except (ValidationError, ValueError) as error:
+        raise Poison("unreadable-body", f"{event_type}: {str(error)[:500]}") from error
+    envelope = Envelope(ce_id, event_type, record.header("ce_source") or "", time, record.order_key, record.header("traceparent"))
+    return Fact(envelope, event)
+
+
+def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
+    """CloudEvents binary mode for Kafka."""
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(envelope.id).encode()),
+        ("ce_type", envelope.type.encode()),
+        ("ce_source", envelope.source.encode()),
+        ("ce_time", envelope.time.isoformat().encode()),
+        ("ce_subject", envelope.subject.encode()),
+        ("content-type", b"application/json"),
+    ]
+    if envelope.traceparent:
+        headers.append(("traceparent", envelope.traceparent.encode()))
+    return headers
+
+
+def _b64(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()
+
+
+def _bytes(value: str | None) -> bytes | None:
+    return None if value is None else base64.b64decode(value)

@@ -1,0 +1,188 @@
+"""The relay: reads the outbox between two snapshots and sends it, in order, with several sends in flight.
+
+One per service (advisory lock), fenced by an epoch. Woken in-process after a commit; a slow poll is the safety net. Invariants: what is due
+is what the new snapshot sees and the old one did not, in `seq` order, so nothing is skipped when transactions commit out of order; the
+position never passes an event that the broker has not acknowledged; after a failed send nothing later leaves before it.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from shared.contracts.envelope import Envelope
+from shared.db import DATABASE_DOWN, Pool
+from shared.kernel.clock import machine_now
+from shared.messaging.records import headers_of
+from shared.telemetry import logs
+from shared.telemetry.metrics import EVENTS_RELAYED, RELAY_LAG_SECONDS, RELAY_RESTARTS
+
+CHUNK: Final = 1000
+IN_FLIGHT_MAX: Final = 10_000
+POLL: Final = 1.0
+KEEP_POSITION_EVERY: Final = 0.2
+
+LOCK: Final = "select pg_try_advisory_lock(hashtext(current_schema() || ' relay'))"
+OPEN: Final = "update relay_position set epoch = epoch + 1 returning since::text as since, upto::text as upto, last_seq, epoch"
+NEXT: Final = """
+-- A new pair of snapshots: what this statement sees and the last one did not, in order.
+with due as materialized (
+    select seq from outbox where xid >= pg_snapshot_xmin($1::text::pg_snapshot) and not pg_visible_in_snapshot(xid, $1::text::pg_snapshot)
+)
+select seq, event_id, topic, key, type, at, body, traceparent, created_at, pg_current_snapshot()::text as upto
+from outbox where seq = any(array(select seq from due order by seq limit $2)) order by seq
+"""
+MORE: Final = """
+-- The rest of an open pair, by seq.
+select seq, event_id, topic, key, type, at, body, traceparent, created_at
+from outbox where seq > $3 and not pg_visible_in_snapshot(xid, $1::text::pg_snapshot) and pg_visible_in_snapshot(xid, $2::text::pg_snapshot)
+order by seq limit $4
+"""
+KEEP: Final = """
+-- Move the position, unless a newer relay has taken over.
+update relay_position set since = $1::text::pg_snapshot, upto = $2::text::pg_snapshot, last_seq = $3 where epoch = $4
+"""
+
+
+class Fenced(Exception):
+    """Another relay of this service has taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Everything visible in `since` is out, and of what `upto` sees besides everything up to `last_seq`; `upto` None between two pairs."""
+
+    since: str
+    upto: str | None
+    last_seq: int
+
+
+class Relay:
+    """See the module. `sent` is (topic, partition) → the offset after the last acknowledged event, for whoever waits until all is quiet."""
+
+    def __init__(self, service: str, pool: Pool, bootstrap_servers: str, wake: asyncio.Event) -> None:
+        self._service, self._pool, self._servers, self._wake = service, pool, bootstrap_servers, wake
+        self.sent: dict[tuple[str, int], int] = {}
+        self.is_idle = False
+        self._in_flight: deque[tuple[Position, list[asyncio.Future[Any]]]] = deque()
+        self._log = logs.get("relay", service=service)
+
+    async def run(self) -> None:
+        """Until cancelled: relay, and after any trouble start again at the position."""
+        backoff = 0.1
+        while True:
+            try:
+                await self._session()
+            except Fenced:
+                cause = "fenced"
+            except KafkaError:
+                cause = "kafka"
+            except DATABASE_DOWN:
+                cause = "postgres"
+            self.is_idle = False
+            RELAY_RESTARTS.labels(self._service, cause).inc()
+            self._log.warning("the relay starts again at its position", cause=cause, retry_in=backoff)
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, 2.0)
+
+    async def _session(self) -> None:
+        async with self._pool.acquire(timeout=10) as conn:
+            while not await conn.fetchval(LOCK):
+                await asyncio.sleep(POLL)
+            row = await conn.fetchrow(OPEN)
+            assert row is not None, "the migration writes the only row"
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._servers, enable_idempotence=True, max_batch_size=1 << 20, request_timeout_ms=10_000
+            )
+            await producer.start()
+            self._in_flight.clear()
+            try:
+                await self._relay(conn, producer, Position(row["since"], row["upto"], row["last_seq"]), row["epoch"])
+            except asyncio.CancelledError:
+                # An orderly stop: what is under way may still arrive; whatever does not is sent again from the position.
+                with suppress(KafkaError, TimeoutError):
+                    await asyncio.wait_for(producer.stop(), 3)
+                raise
+            except BaseException:
+                await _abort(producer)
+                raise
+            finally:
+                if not conn.is_closed():
+                    with suppress(*DATABASE_DOWN):
+                        await conn.execute("select pg_advisory_unlock_all()")
+
+    async def _relay(self, conn: Any, producer: AIOKafkaProducer, position: Position, epoch: int) -> None:
+        reached, kept, kept_at = position, position, machine_now()
+        while True:
+            self._wake.clear()
+            rows, position = await self._read(conn, position)
+            if rows:
+                self.is_idle = False
+                self._in_flight.append((position, [await self._send(producer, row) for row in rows]))
+                RELAY_LAG_SECONDS.labels(self._service).set((machine_now() - rows[0]["created_at"]).total_seconds())
+            reached = await self._acknowledged(reached, must=sum(len(f) for _, f in self._in_flight) > IN_FLIGHT_MAX)
+            now = machine_now()
+            if reached != kept and (not rows or (now - kept_at).total_seconds() > KEEP_POSITION_EVERY):
+                if await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, epoch) != "UPDATE 1":
+                    raise Fenced
+                kept, kept_at = reached, now
+            if not rows:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Until woken, until something in flight is acknowledged, or until the slow poll."""
+        if not self._in_flight:
+            self.is_idle = not self._wake.is_set()
+            RELAY_LAG_SECONDS.labels(self._service).set(0)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL)
+            return
+        woken = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait([woken, *self._in_flight[0][1]], timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
+
+    async def _read(self, conn: Any, at: Position) -> tuple[list[asyncpg.Record], Position]:
+        if at.upto is None:
+            rows = await conn.fetch(NEXT, at.since, CHUNK)
+            if not rows:
+                return rows, at
+            at = replace(at, upto=rows[0]["upto"])
+        else:
+            rows = await conn.fetch(MORE, at.since, at.upto, at.last_seq, CHUNK)
+        assert at.upto is not None
+        last = rows[-1]["seq"] if rows else at.last_seq
+        return rows, replace(at, last_seq=last) if len(rows) == CHUNK else Position(at.upto, None, last)
+
+    async def _send(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> "asyncio.Future[Any]":
+        envelope = Envelope(row["event_id"], row["type"], f"amends/{self._service}", row["at"], row["key"], row["traceparent"])
+        return await producer.send(row["topic"], row["body"], key=row["key"].encode(), headers=headers_of(envelope))
+
+    async def _acknowledged(self, reached: Position, *, must: bool) -> Position:
+        """Move past every chunk whose sends have all been acknowledged; wait for the first one where `must`. Raises a KafkaError of a failed send."""
+        while self._in_flight:
+            position, sends = self._in_flight[0]
+            if not must and not all(send.done() for send in sends):
+                break
+            must = False
+            for done in await asyncio.gather(*sends):
+                place = (done.topic, done.partition)
+                self.sent[place] = max(self.sent.get(place, 0), done.offset + 1)
+                EVENTS_RELAYED.labels(self._service, done.topic).inc()
+            self._in_flight.popleft()
+            reached = position
+        return reached
+
+
+async def _abort(producer: AIOKafkaProducer) -> None:
+    """Drop what waits instead of flushing it: a later event must not overtake the one that failed (aiokafka has no public call for it)."""
+    with suppress(Exception):
+        producer._message_accumulator.fail_all(KafkaError("the relay starts again"))
+    with suppress(Exception):
+        await asyncio.wait_for(producer.stop(), 2)

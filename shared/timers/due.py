@@ -1,0 +1,158 @@
+"""The loop that wakes a service when its time has come.
+
+Called by the runtime. Sleeps until the next due time (at most a second), wakes on an earlier insert; reads the due in batches, at most one
+timer of a subject at a time so that a subject's timers fire in their order. Invariants: a timer fires never early; a handler that breaks
+on one timer parks that one alone; a database that is down parks nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from shared.db import DATABASE_DOWN
+from shared.kernel.errors import Rejected, Transient
+from shared.messaging.consumer import Engine
+from shared.messaging.transaction import FactFailed, Transaction
+from shared.telemetry import logs
+from shared.telemetry.metrics import TIMERS_FIRED, TIMERS_LATE_SECONDS, TIMERS_OVERDUE
+
+BATCH: Final = 500
+SLEEP_MAX: Final = 1.0
+TRIES: Final = 3
+
+READ_DUE: Final = """
+-- What is due, earliest first.
+select kind, subject, name, generation, due_at, data from timers
+where due_at <= $1 and parked_reason is null order by due_at limit $2
+"""
+NEXT_DUE: Final = "select min(due_at) from timers where due_at is not null and parked_reason is null"
+PARK: Final = """
+-- A timer that cannot be handled waits for a person, with the reason.
+update timers set parked_reason = $5 where kind = $1 and subject = $2 and name = $3 and generation = $4
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A timer whose time has come. What follows from it counts from `due_at`, not from now."""
+
+    kind: str
+    subject: str
+    name: str
+    generation: int
+    due_at: datetime
+    data: Mapping[str, Any]
+
+
+TimerHandler = Callable[[Transaction, Sequence[Due]], Awaitable[None]]
+
+
+class Loop:
+    """One per service; `kinds` maps a timer's kind to its handler."""
+
+    def __init__(self, engine: Engine, kinds: Mapping[str, TimerHandler]) -> None:
+        self._engine, self._kinds = engine, kinds
+        self._tries: dict[tuple[str, str, str, int], int] = {}
+        self._log = logs.get("timers", service=engine.name)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        backoff = 0.1
+        while True:
+            try:
+                self._engine.timers_wake.clear()
+                fired = await self.once()
+                backoff = 0.1
+                if not fired:
+                    await self._sleep()
+            except (Transient, *DATABASE_DOWN) as error:
+                self._log.warning("timers wait", error=type(error).__name__, retry_in=backoff)
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, 5.0)
+
+    async def _sleep(self) -> None:
+        soonest: datetime | None = await self._engine.pool.fetchval(NEXT_DUE)
+        seconds = SLEEP_MAX
+        if soonest is not None:
+            rate = getattr(self._engine.clock, "rate", 1.0)
+            away = (soonest - self._engine.clock.now()).total_seconds()
+            seconds = min(max(away / rate, 0.001), SLEEP_MAX) if rate > 0 else SLEEP_MAX
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._engine.timers_wake.wait(), seconds)
+
+    async def next_due(self) -> datetime | None:
+        """When the next timer of this service is due."""
+        soonest: datetime | None = await self._engine.pool.fetchval(NEXT_DUE)
+        return soonest
+
+    async def once(self) -> int:
+        """Handle one batch of what is due now; returns how many were read."""
+        now = self._engine.clock.now()
+        rows = await self._engine.pool.fetch(READ_DUE, now, BATCH)
+        TIMERS_OVERDUE.labels(self._engine.name).set(len(rows))
+        by_kind: dict[str, list[Due]] = {}
+        seen: set[str] = set()
+        for row in rows:
+            # One of a subject at a time: what the first decides may move or cancel the second.
+            if row["subject"] not in seen:
+                seen.add(row["subject"])
+                by_kind.setdefault(row["kind"], []).append(Due(**row))
+        for kind, due in by_kind.items():
+            await self._handle(kind, due)
+        return len(rows)
+
+    async def _handle(self, kind: str, due: list[Due]) -> None:
+        handler = self._kinds.get(kind)
+        if handler is None:
+            for d in due:
+                await self._park(d, f"no handler for {kind}")
+            return
+        culprit: Any = None
+        try:
+            async with self._engine.transaction() as tx:
+                await handler(tx, due)
+            self._count(kind, due)
+            await self._retry_or_park([(a.fact, a.reason if a.retry_in is None else None) for a in tx.set_aside])
+            return
+        except Transient:
+            raise
+        except Rejected as rejected:
+            # Outside decide_each a refusal is the whole batch's: with one timer it is an answer, else it is brought home.
+            cause: BaseException | None = rejected
+        except FactFailed as failed:
+            culprit, cause = failed.fact, failed.__cause__
+        except Exception as error:  # noqa: BLE001 - a door
+            cause = error
+        if len(due) > 1:
+            at = next((i for i, d in enumerate(due) if d is culprit), None)
+            cuts = [due[:at], due[at : at + 1], due[at + 1 :]] if at is not None else [due[: len(due) // 2], due[len(due) // 2 :]]
+            for part in cuts:
+                if part:
+                    await self._handle(kind, part)
+            return
+        self._log.error("a timer failed", exc_info=cause, kind=kind, name=due[0].name)
+        await self._retry_or_park([(due[0], f"{type(cause).__name__}: {cause}"[:500])])
+
+    async def _retry_or_park(self, failed: Sequence[tuple[Due, str | None]]) -> None:
+        for d, reason in failed:
+            key = (d.kind, d.subject, d.name, d.generation)
+            self._tries[key] = self._tries.get(key, 0) + 1
+            if reason is not None and self._tries[key] >= TRIES:
+                await self._park(d, reason)
+                del self._tries[key]
+        if failed:
+            await asyncio.sleep(0.2)
+
+    async def _park(self, d: Due, reason: str) -> None:
+        self._log.error("a timer is parked", kind=d.kind, name=d.name, reason=reason)
+        await self._engine.pool.execute(PARK, d.kind, d.subject, d.name, d.generation, reason)
+
+    def _count(self, kind: str, due: list[Due]) -> None:
+        TIMERS_FIRED.labels(self._engine.name, kind).inc(len(due))
+        rate = getattr(self._engine.clock, "rate", 1.0) or 1.0
+        now = self._engine.clock.now()
+        for d in due:
+            TIMERS_LATE_SECONDS.labels(self._engine.name, kind).observe(max((now - d.due_at).total_seconds() / rate, 0))
