@@ -28,7 +28,8 @@ order by a.seq limit $1
 SEAL: Final = "insert into audit_seals (n, seq, hash) select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])"
 CHAIN: Final = """
 -- The sealed rows in the order of their seals.
-select s.n, s.hash, a.seq, a.at, a.actor, a.action, a.subject, a.data from audit_seals s left join audit a using (seq) where s.n > $1 order by s.n limit $2
+select s.n, s.hash, a.seq, a.at, a.actor, a.action, a.subject, a.data
+from audit_seals s left join audit a using (seq) where s.n > $1 order by s.n limit $2
 """
 
 
@@ -48,7 +49,7 @@ async def seal(pool: Pool, *, at_most: int = 1000) -> int:
         rows = await conn.fetch(UNSEALED, at_most)
         seals = []
         for row in rows:
-            n, head = n + 1, link(head, row)
+            n, head = n + 1, link(head, dict(row))
             seals.append((n, row["seq"], head))
         if seals:
             await conn.execute(SEAL, *(list(column) for column in zip(*seals, strict=True)))
@@ -60,7 +61,7 @@ async def first_broken(pool: Pool) -> int | None:
     n, head = 0, b""
     while rows := await pool.fetch(CHAIN, n, 1000):
         for row in rows:
-            if row["n"] != n + 1 or row["seq"] is None or row["hash"] != link(head, row):
+            if row["n"] != n + 1 or row["seq"] is None or row["hash"] != link(head, dict(row)):
                 return n + 1
             n, head = row["n"], row["hash"]
     return None

@@ -1,8 +1,8 @@
 """The Kafka door: one FastStream broker per process, batch subscribers that take raw bytes, offsets committed on a timer.
 
-Called by `handlers.py` (`listen`) and the runtime. Invariants: no header can take a batch down (the parser is ours: FastStream's decodes every
-header and drops the batch on the first that is null or not UTF-8); an offset is committed only after the batch that held it was; a handler
-that fails stops its consumer instead of letting FastStream go on with the next batch.
+Called by `handlers.py` (`listen`) and the runtime. Invariants: no header can take a batch down (the parser is ours: FastStream's decodes
+every header and drops the batch on the first that is null or not UTF-8); an offset is committed only after the batch that held it was; a
+handler that fails stops its consumer instead of letting FastStream go on with the next batch.
 """
 
 import asyncio
@@ -186,8 +186,8 @@ async def remember_positions(bootstrap_servers: str, engine: Engine, pool: Pool)
                 lost.add(topic)
         if lost:
             raise BrokerLostItsMemory(
-                f"the broker has no position of {engine.name} for {', '.join(sorted(lost))}, which was read before: its log was lost or it is"
-                " another broker; name the right one, or send again with `amends republish --since T`"
+                f"the broker has no position of {engine.name} for {', '.join(sorted(lost))}, which was read before: its log was lost or it"
+                " is another broker; name the right one, or send again with `amends republish --since T`"
             )
         if start:
             consumer.assign(list(start))

@@ -46,7 +46,8 @@ PARK_SHARE: Final = 0.2
 
 REJECTED: Final = """
 -- Keep refusals visible by their code.
-insert into rejections (rejection_id, door, code, detail, subject) select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[])
+insert into rejections (rejection_id, door, code, detail, subject)
+select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[])
 """
 
 
@@ -131,7 +132,7 @@ class Engine:
             self.busy += 1
             try:
                 await run
-            except Exception:
+            except Exception:  # noqa: BLE001 - a door: counted, logged, and its lease runs out
                 BACKGROUND_FAILURES.labels(self.name, name).inc()
                 self._log.exception("a background task failed", task=name)
             finally:
@@ -196,7 +197,7 @@ class Engine:
                 raise
             except FactFailed as failed:
                 culprit, cause = failed.fact, failed.__cause__
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a door: brought home to its one event
                 cause = error
             BATCH_RETRIES.labels(self.name, _topic(items, bad), "unexpected").inc()
             if len(items) > 1:
@@ -272,7 +273,7 @@ class Engine:
                     aside = ToPark(items[0].record, first.reason, first.detail, first.retry_in)
             except Transient as error:
                 aside = ToPark(items[0].record, "waiting", error.detail, error.retry_in)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a door: parked again with its reason
                 cause = error.__cause__ if isinstance(error, FactFailed) else error
                 self._log.exception("a parked event failed again", topic=items[0].record.topic, offset=items[0].record.offset)
                 aside = ToPark(items[0].record, _reason(cause), f"{type(cause).__name__}: {cause}")

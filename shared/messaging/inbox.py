@@ -33,7 +33,8 @@ select distinct key from parked where redriven_at is null and topic = $1 and key
 KEEP_PARTITIONS = "select keep_partitions($1, $2, $3, $4)"
 RELAYED_UP_TO = """
 -- The day of the first event that is not out yet; today where everything is.
-select coalesce(min(o.day), $1) from outbox o, relay_position p where o.xid >= pg_snapshot_xmin(p.since) and not pg_visible_in_snapshot(o.xid, p.since)
+select coalesce(min(o.day), $1) from outbox o, relay_position p
+where o.xid >= pg_snapshot_xmin(p.since) and not pg_visible_in_snapshot(o.xid, p.since)
 """
 
 

@@ -46,7 +46,8 @@ select topic, key from (
 """
 OF_KEY: Final = """
 -- All parked events of a key in their order.
-select parked_id, partition, "offset", record from parked where redriven_at is null and topic = $1 and key = $2 order by partition, "offset" limit $3
+select parked_id, partition, "offset", record from parked
+where redriven_at is null and topic = $1 and key = $2 order by partition, "offset" limit $3
 """
 DONE: Final = "update parked set redriven_at = clock_timestamp() where parked_id = $1 and redriven_at is null"
 AGAIN: Final = """

@@ -92,7 +92,7 @@ class Relay:
 
     async def _session(self) -> None:
         async with self._pool.acquire(timeout=10) as conn:
-            while not await conn.fetchval(LOCK):
+            while not await conn.fetchval(LOCK):  # noqa: ASYNC110 - the lock is another process's
                 await asyncio.sleep(POLL)
             row = await conn.fetchrow(OPEN)
             assert row is not None, "the migration writes the only row"
@@ -162,10 +162,11 @@ class Relay:
 
     async def _send(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> "asyncio.Future[Any]":
         envelope = Envelope(row["event_id"], row["type"], f"amends/{self._service}", row["at"], row["key"], row["traceparent"])
-        return await producer.send(row["topic"], row["body"], key=row["key"].encode(), headers=headers_of(envelope))
+        sent: asyncio.Future[Any] = await producer.send(row["topic"], row["body"], key=row["key"].encode(), headers=headers_of(envelope))
+        return sent
 
     async def _acknowledged(self, reached: Position, *, must: bool) -> Position:
-        """Move past every chunk whose sends have all been acknowledged; wait for the first one where `must`. Raises a KafkaError of a failed send."""
+        """Move past every chunk whose sends are all acknowledged; wait for the first where `must`. Raises the KafkaError of a failed send."""
         while self._in_flight:
             position, sends = self._in_flight[0]
             if not must and not all(send.done() for send in sends):

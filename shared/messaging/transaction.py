@@ -93,7 +93,7 @@ class Transaction:
     def decide_each(self, facts: Sequence[F], decide: Callable[[F], None], *, key: Callable[[F], str] | None = None) -> None:
         """Call `decide` for each fact in order, and let one fact's trouble be its own.
 
-        Rejected is kept visible; Unready is kept and tried again later; Poison is parked; the followers of such a fact's key wait behind it.
+        Rejected is kept visible; Unready is kept and tried again later; Poison is parked; the followers of a fact set aside wait behind it.
         Anything else is raised as `FactFailed`. `decide` must not have changed anything when it raises.
         """
         blocked: set[str] = set()

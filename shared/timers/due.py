@@ -22,6 +22,7 @@ from shared.telemetry.metrics import TIMERS_FIRED, TIMERS_LATE_SECONDS, TIMERS_O
 BATCH: Final = 500
 SLEEP_MAX: Final = 1.0
 TRIES: Final = 3
+DOWN: Final[tuple[type[BaseException], ...]] = (Transient, *DATABASE_DOWN)
 
 READ_DUE: Final = """
 -- What is due, earliest first.
@@ -68,7 +69,7 @@ class Loop:
                 backoff = 0.1
                 if not fired:
                     await self._sleep()
-            except (Transient, *DATABASE_DOWN) as error:
+            except DOWN as error:
                 self._log.warning("timers wait", error=type(error).__name__, retry_in=backoff)
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, 5.0)
