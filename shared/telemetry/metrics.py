@@ -61,7 +61,7 @@ EVENTS_REPEATED = _counter("amends_events_repeated_total", "Events the inbox kne
 EVENTS_REJECTED = _counter("amends_events_rejected_total", "Facts the business refused, by code.", "service", "code")
 EVENTS_WAITING = _gauge("amends_events_waiting", "Facts kept until a row that another topic brings is here.", "service", "topic")
 EVENTS_PARKED = _counter("amends_events_parked_total", "Events parked, by reason.", "service", "topic", "reason")
-EVENTS_PARKED_NOW = _gauge("amends_events_parked", "Events that lie parked now.", "service")
+EVENTS_PARKED_NOW = _gauge("amends_events_parked_now", "Events that lie parked now.", "service")
 BATCH_SIZE = _histogram("amends_batch_size", "Events in one transaction.", "service", "topic", buckets=SIZES)
 BATCH_SECONDS = _histogram("amends_batch_seconds", "One batch, from the records read to the commit.", "service", "topic")
 BATCH_RETRIES = _counter(
