@@ -1,0 +1,77 @@
+"""What a process lends to the services it runs, and what a service answers with.
+
+Called by each service's `__main__.build`. Invariant: settings are read by the caller and arrive here as values; nothing reads them again.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from faststream.kafka import KafkaBroker
+
+from shared import timers
+from shared.db import Migration, Pool, migrate, migrations_in
+from shared.kernel.clock import Clock
+from shared.messaging import Engine
+from shared.timers import TimerHandler
+from shared.vault import Vault
+from shared.web.auth import Sessions
+
+_SHARED = Path(__file__).parents[1]
+# Rooms whose tables stand in every service's schema, in the order they are made.
+SHARED_ROOMS = ("messaging", "timers", "reference", "web")
+
+
+@dataclass
+class Host:
+    """One process. `pools` by service; `settings` is the tree's parts that services read (`host.settings.sms`), never the environment.
+
+    `public_url` is how patients and providers reach us; `service_urls` where each service answers HTTP, by name; `is_demo` whether built-in
+    demo people may sign in and `/dev` exists.
+    """
+
+    pools: Mapping[str, Pool]
+    clock: Clock
+    vault: Vault
+    settings: Any
+    public_url: str
+    service_urls: Mapping[str, str] = field(default_factory=dict)
+    signing_key: Ed25519PrivateKey | None = None
+    verifying_key: Ed25519PublicKey | None = None
+    is_demo: bool = False
+    schemas: dict[str, Path] = field(default_factory=dict)
+
+    def engine(self, name: str, *, schema: Path) -> Engine:
+        """The engine of a service; `schema` is where its migrations are."""
+        self.schemas[name] = schema
+        return Engine(name, self.pools[name], self.clock, writers=(timers.write,))
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service, ready to start: `loops` are further tasks that run until cancelled; `sessions` signs people in (the console's cookies)."""
+
+    engine: Engine
+    desk: Any
+    subscribe: Callable[[KafkaBroker], None]
+    timers: Mapping[str, TimerHandler]
+    routes: Sequence[Any]
+    loops: Sequence[Callable[[], Awaitable[None]]] = ()
+    sessions: Sessions | None = None
+
+    @property
+    def name(self) -> str:
+        return self.engine.name
+
+
+def all_migrations(name: str, schema: Path) -> tuple[Migration, ...]:
+    """A service's migrations: the shared rooms' first, then its own."""
+    shared = tuple(m for room in SHARED_ROOMS for m in migrations_in(_SHARED / room / "schema", room))
+    return (*shared, *migrations_in(schema, name))
+
+
+async def migrate_service(owner_dsn: str, name: str, schema: Path, *, password: str | None = None) -> int:
+    """Bring one service's schema up to date; returns how many files were applied."""
+    return await migrate(owner_dsn, name, all_migrations(name, schema), password=password)

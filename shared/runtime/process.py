@@ -1,0 +1,221 @@
+"""A process that runs services: everything is started, watched and stopped here, in one order.
+
+Called by `amends serve`, the embedded stack and the tests. Start: topics, partitions, positions, relays and loops, then the consumers. Stop:
+consumers first, then timers, then what is under way, then the relays (once their outboxes are out), then the pools' owners.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from faststream.kafka import KafkaBroker
+
+from shared import reference
+from shared.contracts.flow import BY_NAME
+from shared.db import DATABASE_DOWN
+from shared.messaging import Batch, Engine, Record, make_broker
+from shared.messaging.audit import seal
+from shared.messaging.broker import commit_offsets, commit_once, dead_subscribers, provision, remember_positions
+from shared.messaging.inbox import keep_partitions
+from shared.messaging.parked import Redriver
+from shared.messaging.relay import Relay
+from shared.runtime.host import Host, Service
+from shared.telemetry import logs
+from shared.timers import Loop
+from shared.web.app import Check, service_router
+from shared.web.auth import Access, Auth
+
+SEAL_EVERY = 2.0
+PARTITIONS_EVERY = 600.0
+STOP_SECONDS = 5.0
+
+
+@dataclass
+class Running:
+    """One service with what runs for it."""
+
+    service: Service
+    relay: Relay
+    loop: Loop
+    redriver: Redriver
+    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> Engine:
+        return self.service.engine
+
+
+class Process:
+    """`start`, `stop`, `routers`, `health`, `is_quiet`; see the module."""
+
+    def __init__(
+        self,
+        host: Host,
+        builders: Sequence[Callable[[Host], Service]],
+        *,
+        bootstrap_servers: str,
+        partitions: int = 4,
+        replication_factor: int = 1,
+        retention_ms: int = -1,
+        ingress_hours: int = 24,
+    ) -> None:
+        self.host, self._servers = host, bootstrap_servers
+        self._topics = {
+            "partitions": partitions,
+            "replication_factor": replication_factor,
+            "retention_ms": retention_ms,
+            "ingress_hours": ingress_hours,
+        }
+        self._broker: KafkaBroker = make_broker(bootstrap_servers)
+        self.running: dict[str, Running] = {}
+        self._log = logs.get("process")
+        for build in builders:
+            service = build(host)
+            engine = service.engine
+            relay = Relay(engine.name, engine.pool, bootstrap_servers, engine.relay_wake)
+            redriver = Redriver(engine.name, engine.pool, partial(_redrive_handler, engine))
+            self.running[engine.name] = Running(service, relay, Loop(engine, service.timers), redriver)
+
+    async def start(self) -> None:
+        """Everything up, the consumers last. Raises what stands in the way."""
+        await provision(self._servers, **self._topics)
+        for r in self.running.values():
+            await keep_partitions(r.engine.pool)
+            reference.subscribe(self._broker, r.engine)
+            r.service.subscribe(self._broker)
+            await remember_positions(self._servers, r.engine, r.engine.pool)
+        for r in self.running.values():
+            self._spawn(r, "relay", r.relay.run())
+            self._spawn(r, "redriver", r.redriver.run())
+            self._spawn(r, "offsets", commit_offsets(r.engine))
+            self._spawn(r, "sealer", _every(SEAL_EVERY, partial(_seal, r.engine)))
+            self._spawn(r, "partitions", _every(PARTITIONS_EVERY, partial(keep_partitions, r.engine.pool)))
+            for n, loop in enumerate(r.service.loops):
+                self._spawn(r, f"loop-{n}", _run(loop))
+        await self._broker.start()
+        for r in self.running.values():
+            self._spawn(r, "timers", r.loop.run())
+
+    def _spawn(self, r: Running, name: str, run: Any) -> None:
+        task = asyncio.create_task(run, name=f"{r.engine.name}-{name}")
+        task.add_done_callback(partial(self._ended, r.engine.name, name))
+        r.tasks[name] = task
+
+    def _ended(self, service: str, name: str, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._log.error("a loop of the service died", service=service, task=name, exc_info=task.exception())
+
+    async def stop(self) -> None:
+        """In order, bounded: what is cut off here is taken up again at the next start."""
+        with suppress(Exception):
+            await asyncio.wait_for(self._stop_consumers(), STOP_SECONDS)
+        for r in self.running.values():
+            await _cancel([t for name, t in r.tasks.items() if name not in ("relay", "offsets")])
+        await asyncio.gather(*(r.engine.settle(STOP_SECONDS) for r in self.running.values()))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._drained(), 2.0)
+        for r in self.running.values():
+            await _cancel(list(r.tasks.values()))
+
+    async def _stop_consumers(self) -> None:
+        for r in self.running.values():
+            await commit_once(r.engine, {})
+        await self._broker.stop()
+
+    async def _drained(self) -> None:
+        while not all(r.relay.is_idle for r in self.running.values()):
+            await asyncio.sleep(0.02)
+
+    def is_quiet(self) -> bool:
+        """Nothing is under way: outboxes are out, and every listener in this process has done what was sent to it."""
+        done: dict[str, dict[tuple[str, int], int]] = {name: r.engine.done for name, r in self.running.items()}
+        for r in self.running.values():
+            if r.engine.busy or not r.relay.is_idle or r.engine.relay_wake.is_set():
+                return False
+            for (topic, partition), offset in r.relay.sent.items():
+                for listener in BY_NAME[topic].listeners:
+                    if listener in done and done[listener].get((topic, partition), 0) < offset:
+                        return False
+        return True
+
+    def routers(self) -> list[Any]:
+        """One router per service, behind its own doorkeepers."""
+        return [
+            service_router(
+                name,
+                r.service.routes,
+                desk=r.service.desk,
+                auth=self._auth(r),
+                pool=r.engine.pool,
+                sealer=self.host.vault,
+            )
+            for name, r in self.running.items()
+        ]
+
+    def _auth(self, r: Running) -> Auth:
+        async def lookup(key_id: str) -> Access | None:
+            return await reference.access(r.engine.pool, key_id)
+
+        return Auth(
+            audience="amends",
+            lookup=lookup,
+            console_key=self.host.verifying_key,
+            version=partial(reference.access_version, r.engine.name),
+            sessions=r.service.sessions,
+        )
+
+    async def health(self) -> Mapping[str, Check]:
+        """What `/readyz` tells: database, subscribers with a live task and partitions, loops, and what was heard of the directory."""
+        checks: dict[str, Check] = {}
+        for name, r in self.running.items():
+            try:
+                heard = await r.engine.pool.fetchval("select 1", timeout=2)
+                checks[f"{name}.postgres"] = Check(heard == 1)
+                versions = await reference.heard(r.engine.pool)
+                checks[f"{name}.reference"] = Check(True, ",".join(f"{topic}={version}" for topic, version in sorted(versions.items())))
+            except DATABASE_DOWN as error:
+                checks[f"{name}.postgres"] = Check(False, type(error).__name__)
+            dead = dead_subscribers(r.engine)
+            checks[f"{name}.subscribers"] = Check(not dead, ", ".join(f"{topic} is not consumed" for topic in dead))
+            ended = [task for task, t in r.tasks.items() if t.done()]
+            checks[f"{name}.loops"] = Check(not ended, ", ".join(f"{task} ended" for task in ended))
+        return checks
+
+
+def _redrive_handler(engine: Engine, topic: str) -> Callable[[Record, UUID], Awaitable[bool]] | None:
+    handler = engine.handlers.get(topic)
+    if handler is None:
+        return None
+
+    async def again(record: Record, parked_id: UUID) -> bool:
+        await handler(Batch([record], parked_id))
+        through: bool = await engine.pool.fetchval("select redriven_at is not null from parked where parked_id = $1", parked_id)
+        return through
+
+    return again
+
+
+async def _seal(engine: Engine) -> None:
+    while await seal(engine.pool) == 1000:
+        pass
+
+
+async def _every(seconds: float, run: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        with suppress(*DATABASE_DOWN):
+            await run()
+
+
+async def _run(loop: Callable[[], Awaitable[None]]) -> None:
+    await loop()
+
+
+async def _cancel(tasks: "list[asyncio.Task[None]]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
