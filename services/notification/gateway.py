@@ -108,7 +108,7 @@ class TwilioSms:
     async def look(self, to: str, body: str, since: datetime, known: frozenset[str]) -> Look:
         """See `SmsGateway.look`. The list has no filter by body: recipient and day narrow it, the body decides."""
         query: dict[str, Any] | None = {"To": to, "DateSent>": f"{since - timedelta(days=1):%Y-%m-%d}", "PageSize": _PAGE}
-        path: str | None = self._path
+        path = self._path
         for _ in range(_PAGES_MAX):
             try:
                 response = await self._client.get(path, params=query)
@@ -120,9 +120,9 @@ class TwilioSms:
             for message in page.get("messages") or ():
                 if _is_it(message, body, since) and message["sid"] not in known:
                     return Accepted(message["sid"], message["status"])
-            path, query = page.get("next_page_uri"), None
-            if not path:
+            if not page.get("next_page_uri"):
                 return NotFound()
+            path, query = str(page["next_page_uri"]), None
         return Ambiguous("too many texts to that number")
 
     async def close(self) -> None:

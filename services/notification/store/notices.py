@@ -13,8 +13,8 @@ from services.notification.domain.notice import Notice
 from shared.db import Connection
 
 _STATE = (
-    "notice_id, case_id, audience, template, cause, recipient, status, reason, staff_id, patient_ref, number_index, generation, facts, is_answer,"
-    " typed_by, carried_by, segments, attempt, token, tries, looks, rank, queued_at, send_at, sent_at, version"
+    "notice_id, case_id, audience, template, cause, recipient, status, reason, staff_id, patient_ref, number_index, generation, facts,"
+    " is_answer, typed_by, carried_by, segments, attempt, token, tries, looks, rank, queued_at, send_at, sent_at, version"
 )
 # What the sender needs besides the state; bytes are ciphertext, times are the machine's.
 _SENDING = "body, to_number, lease_until, left_at, provider_sid"
@@ -37,9 +37,10 @@ SEAL = """
 update notices n set body = r.body, to_number = r.to_number, lease_until = r.lease_until, left_at = null
 from jsonb_populate_recordset(null::notices, $1) r where n.notice_id = r.notice_id
 """
-LOCK = (
-    f"-- Notices by id, locked.\nselect {_STATE}, {_SENDING} from notices where notice_id = any($1::uuid[]) order by notice_id for update"
-)
+LOCK = f"""
+-- Notices by id, locked.
+select {_STATE}, {_SENDING} from notices where notice_id = any($1::uuid[]) order by notice_id for update
+"""
 LOCK_WAKING = f"""
 -- The notices that woke, and those for the same numbers that are due by now as well.
 select {_STATE}, {_SENDING} from notices where notice_id = any($1::uuid[])
@@ -60,11 +61,18 @@ LOCK_WAITING_FOR_NUMBER = f"""
 -- Everything that waits for one number.
 select {_STATE}, {_SENDING} from notices where number_index = $1 and status in ('queued', 'held') order by notice_id for update
 """
-OF_CASE = (
-    f"-- All notices of a case, oldest first.\nselect {_STATE}, {_SENDING} from notices where case_id = $1 order by notice_id limit 500"
-)
-BY_ID = f"-- One notice.\nselect {_STATE}, {_SENDING} from notices where notice_id = $1"
-BY_SID = "-- The notice that the provider knows by this id.\nselect notice_id from notices where provider_sid = $1"
+OF_CASE = f"""
+-- All notices of a case, oldest first.
+select {_STATE}, {_SENDING} from notices where case_id = $1 order by notice_id limit 500
+"""
+BY_ID = f"""
+-- One notice.
+select {_STATE}, {_SENDING} from notices where notice_id = $1
+"""
+BY_SID = """
+-- The notice that the provider knows by this id.
+select notice_id from notices where provider_sid = $1
+"""
 COUNTED = """
 -- When texts that count for the cadence left to these patients since $2; one text that told several things counts once.
 select patient_ref, coalesce(sent_at, send_at) as at from notices
@@ -82,9 +90,18 @@ EXPIRED = f"""
 select {_STATE}, {_SENDING} from notices where status = 'sending' and carried_by is null and lease_until < $1
 order by notice_id limit $2 for update skip locked
 """
-LEASE = "-- Until when the next look is waited for, and how often was looked.\nupdate notices set lease_until = $2, looks = $3 where notice_id = $1"
-KNOWN_AS = "-- The provider's id of a text, once.\nupdate notices set provider_sid = $2 where notice_id = $1 and provider_sid is null"
-OTHER_SIDS = "-- Provider ids that belong to other notices for this number.\nselect provider_sid from notices where number_index = $1 and provider_sid is not null and notice_id <> $2"
+LEASE = """
+-- Until when the next look is waited for, and how often was looked.
+update notices set lease_until = $2, looks = $3 where notice_id = $1
+"""
+KNOWN_AS = """
+-- The provider's id of a text, once.
+update notices set provider_sid = $2 where notice_id = $1 and provider_sid is null
+"""
+OTHER_SIDS = """
+-- Provider ids that belong to other notices for this number.
+select provider_sid from notices where number_index = $1 and provider_sid is not null and notice_id <> $2
+"""
 OPEN_PAGES = """
 -- Cases this number was paged for that wait for somebody still, newest page first.
 select n.case_id, c.reference, (array_agg(n.staff_id order by n.notice_id desc))[1] as staff_id
@@ -93,7 +110,10 @@ where n.number_index = $1 and n.audience = 'staff' and n.template in ('page', 'p
   and n.status in ('sending', 'sent', 'delivered', 'undelivered', 'uncertain')
 group by n.case_id, c.reference order by max(n.notice_id) desc limit 50
 """
-PAGED = "-- The member of staff that was paged at this number last.\nselect staff_id from notices where number_index = $1 and audience = 'staff' and staff_id is not null order by notice_id desc limit 1"
+PAGED = """
+-- The member of staff that was paged at this number last.
+select staff_id from notices where number_index = $1 and audience = 'staff' and staff_id is not null order by notice_id desc limit 1
+"""
 
 
 @dataclass(frozen=True, slots=True)

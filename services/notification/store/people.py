@@ -11,11 +11,18 @@ from services.notification.domain.replies import Question
 from shared.db import Connection
 from shared.kernel.ids import new_id
 
-LOCK_CASES = "-- Cases by id, locked.\nselect * from cases where case_id = any($1::uuid[]) order by case_id for update"
-CASES = "-- Cases by id.\nselect * from cases where case_id = any($1::uuid[])"
+LOCK_CASES = """
+-- Cases by id, locked.
+select * from cases where case_id = any($1::uuid[]) order by case_id for update
+"""
+CASES = """
+-- Cases by id.
+select * from cases where case_id = any($1::uuid[])
+"""
 SAVE_CASES = """
 -- The newest version of each case wins.
-insert into cases (case_id, version, reference, status, level, severity, catalyst, location_id, region, patient_ref, owner_staff_id, generation)
+insert into cases
+    (case_id, version, reference, status, level, severity, catalyst, location_id, region, patient_ref, owner_staff_id, generation)
 select case_id, version, reference, status, level, severity, catalyst, location_id, region, patient_ref, owner_staff_id, generation
 from jsonb_populate_recordset(null::cases, $1) order by case_id
 on conflict (case_id) do update set version = excluded.version, reference = excluded.reference, status = excluded.status,
@@ -28,8 +35,14 @@ OPEN_CASES = """
 select c.case_id, c.reference, c.patient_ref from cases c join patients p using (patient_ref)
 where p.phone_index = $1 and c.status in ('open', 'acknowledged') order by c.case_id desc limit 50
 """
-PATIENTS = "-- Patients by reference.\nselect * from patients where patient_ref = any($1::text[])"
-SHARING = "-- Everybody who shares a number.\nselect patient_ref from patients where phone_index = $1 order by patient_ref"
+PATIENTS = """
+-- Patients by reference.
+select * from patients where patient_ref = any($1::text[])
+"""
+SHARING = """
+-- Everybody who shares a number.
+select patient_ref from patients where phone_index = $1 order by patient_ref
+"""
 SAVE_PATIENTS = """
 -- The newest version of each patient wins.
 insert into patients (patient_ref, version, wrapped_key, name, phone, phone_index, language, payer_class, location_id)
@@ -39,20 +52,28 @@ on conflict (patient_ref) do update set version = excluded.version, wrapped_key 
     location_id = excluded.location_id
 where patients.version < excluded.version
 """
-CONSENTS = "-- Every word on consent of these patients, oldest first.\nselect * from consents where patient_ref = any($1::text[]) order by at, consent_id"
+CONSENTS = """
+-- Every word on consent of these patients, oldest first.
+select * from consents where patient_ref = any($1::text[]) order by at, consent_id
+"""
 ADD_CONSENTS = """
 -- Words on consent; one that is known already is left out.
 insert into consents (consent_id, patient_ref, purpose, granted, at, source, recorded_by)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::timestamptz[], $6::text[], $7::text[])
 on conflict do nothing
 """
-ENSURE_CONVERSATIONS = (
-    "-- A row per number.\ninsert into conversations (number_index) select unnest($1::text[]) order by 1 on conflict do nothing"
-)
-LOCK_CONVERSATIONS = (
-    "-- Conversations by number, locked.\nselect * from conversations where number_index = any($1::text[]) order by number_index for update"
-)
-CONVERSATIONS = "-- Conversations by number.\nselect * from conversations where number_index = any($1::text[])"
+ENSURE_CONVERSATIONS = """
+-- A row per number.
+insert into conversations (number_index) select unnest($1::text[]) order by 1 on conflict do nothing
+"""
+LOCK_CONVERSATIONS = """
+-- Conversations by number, locked.
+select * from conversations where number_index = any($1::text[]) order by number_index for update
+"""
+CONVERSATIONS = """
+-- Conversations by number.
+select * from conversations where number_index = any($1::text[])
+"""
 SAVE_CONVERSATIONS = """
 -- Conversations after a text or an answer.
 update conversations c set opted_out_at = r.opted_out_at, opted_in_at = r.opted_in_at, first_texted_at = r.first_texted_at,

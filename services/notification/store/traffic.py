@@ -11,7 +11,8 @@ from shared.kernel.ids import new_id
 
 KEEP_MESSAGE = """
 -- A text from somebody, once per id of the provider.
-insert into messages (message_id, provider_sid, number_index, sender, body, sealed_for, case_id, patient_ref, staff_id, meaning, received_at)
+insert into messages
+    (message_id, provider_sid, number_index, sender, body, sealed_for, case_id, patient_ref, staff_id, meaning, received_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict (provider_sid) do nothing returning message_id
 """
 IS_KNOWN = "-- Whether this message was taken already.\nselect true from messages where provider_sid = $1"

@@ -1,0 +1,203 @@
+"""What the provider said: an answer to a send, a delivery report, a look-up of a send whose answer was lost.
+
+Called after a send, by the status webhook and by the loop behind it. What must stay true: a result counts only under the token it was
+sent with; a text that may have left is looked up, never sent again.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from shared.vault import Unreadable
+
+from services.notification import store
+from services.notification.domain import notice as rules
+from services.notification.domain.judge import ConsentWord
+from services.notification.domain.notice import LOOK_EVERY, LOOKS_MAX, OPTED_OUT_AT_PROVIDER, RANKS, Notice
+from services.notification.gateway import Accepted, Ambiguous, Answer, Look, NotSent, Refused
+from services.notification.store.notices import Row
+from services.notification.usecases.desk import Desk, patient_key_of
+from shared.contracts.notices import ConsentRecorded
+from shared.kernel.clock import machine_now
+from shared.kernel.decision import Decision
+from shared.kernel.errors import Rejected, Transient
+from shared.kernel.ids import new_id
+from shared.messaging import Transaction
+from shared.telemetry import logs
+
+WATCH_SECONDS: Final = 2.0
+_AT_ONCE: Final = 50
+# A lease that ran out before anything left is an accident of ours: seen by the watch, tried again at once.
+_log = logs.get("notification")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A delivery report; `notice_id` is what the callback's address carries, None where it carries none of ours."""
+
+    sid: str
+    status: str
+    error_code: str | None = None
+    notice_id: UUID | None = None
+
+
+async def record(desk: Desk, notice_id: UUID, token: int, answer: Answer) -> None:
+    """Write the provider's answer, if it is still this sender's turn."""
+    async with desk.engine.transaction() as tx:
+        rows = await store.notices.lock_sent(tx.conn, notice_id)
+        if not rows or rows[0].notice.token != token:
+            return
+        carrier = rows[0].notice
+        match answer:
+            case Accepted(sid, status):
+                await _accepted(desk, tx, rows, sid, status)
+            case Refused(code, _, is_busy) if not is_busy:
+                await _each(tx, rows, lambda n: rules.refused(n, _reason(code), tx.now) if n.status == "sending" else Decision(n))
+                if code == OPTED_OUT_AT_PROVIDER:
+                    await opt_out(desk, tx, carrier.number_index, "provider 21610")
+            case NotSent() | Refused():
+                pause = timedelta(seconds=2 ** min(carrier.tries + 1, 8))
+                await _each(tx, rows, lambda n: rules.again(n, tx.now, pause) if n.status == "sending" else Decision(n))
+            case Ambiguous():
+                await store.notices.lease(tx.conn, notice_id, machine_now() + LOOK_EVERY, 0)
+
+
+async def report(desk: Desk, tx: Transaction, said: Report) -> None:
+    """A delivery report: forward only, each kind once; one for a message not known yet waits for it."""
+    if said.status not in RANKS:
+        raise Rejected("invalid-status", "This is no status of a message.", pointer="/MessageStatus")
+    notice_id = await store.notices.by_sid(tx.conn, said.sid) or said.notice_id
+    rows = await store.notices.lock_sent(tx.conn, notice_id) if notice_id else []
+    if rows and rows[0].provider_sid not in (None, said.sid):
+        rows = []
+    if not await store.traffic.keep_callback(tx.conn, said.sid, said.status, said.notice_id, said.error_code, applied=bool(rows)):
+        return
+    if rows:
+        await store.notices.known_as(tx.conn, rows[0].notice.notice_id, said.sid)
+        await _each(tx, rows, lambda n: rules.reported(n, said.status, _code(said.error_code), tx.now))
+        await _remember(tx, rows)
+        if said.error_code == OPTED_OUT_AT_PROVIDER:
+            await opt_out(desk, tx, rows[0].notice.number_index, "provider 21610")
+
+
+async def watch(desk: Desk) -> None:
+    """For ever: what was not answered within its lease is tried again where nothing left, and looked up where something may have."""
+    while True:
+        try:
+            await look_at_silent(desk)
+        except Transient as error:
+            _log.warning("the silent sends wait", error=error.detail)
+        await asyncio.sleep(WATCH_SECONDS)
+
+
+async def look_at_silent(desk: Desk) -> int:
+    """One round of `watch`; how many sends it found."""
+    looks: list[Row] = []
+    async with desk.engine.transaction() as tx:
+        silent = await store.notices.expired(tx.conn, machine_now(), _AT_ONCE)
+        for row in silent:
+            if row.left_at is None:
+                rows = await store.notices.lock_sent(tx.conn, row.notice.notice_id)
+                await _each(tx, rows, lambda n: rules.again(n, tx.now))
+                continue
+            looks.append(row)
+            await store.notices.lease(tx.conn, row.notice.notice_id, machine_now() + LOOK_EVERY, row.notice.looks + 1)
+    for row in looks:
+        await _look(desk, row)
+    return len(silent)
+
+
+async def _look(desk: Desk, row: Row) -> None:
+    found = await _ask(desk, row)
+    async with desk.engine.transaction() as tx:
+        rows = await store.notices.lock_sent(tx.conn, row.notice.notice_id)
+        if not rows or rows[0].notice.token != row.notice.token or rows[0].notice.status != "sending":
+            return
+        if isinstance(found, Accepted):
+            await _accepted(desk, tx, rows, found.sid, found.status)
+        elif row.notice.looks + 1 >= LOOKS_MAX:
+            await _each(tx, rows, lambda n: rules.unclear(n, tx.now))
+
+
+async def _ask(desk: Desk, row: Row) -> Look:
+    async with desk.engine.pool.acquire(timeout=10) as conn:
+        patients = await store.people.patients(conn, [row.notice.patient_ref])
+        known = await store.notices.other_sids(conn, row.notice.number_index or "", row.notice.notice_id)
+    patient = patient_key_of(row.notice, patients)
+    try:
+        number = desk.open(patient, row.to_number or b"", row.notice.notice_id, "to_number")
+        body = desk.open(patient, row.body or b"", row.notice.notice_id, "body")
+    except Unreadable:
+        return Ambiguous("erased")
+    return await desk.gateway.look(number, body, row.left_at or machine_now(), known)
+
+
+async def _accepted(desk: Desk, tx: Transaction, rows: Sequence[Row], sid: str, status: str) -> None:
+    await store.notices.known_as(tx.conn, rows[0].notice.notice_id, sid)
+    reports = await store.traffic.waiting_callbacks(tx.conn, sid)
+
+    def decide(notice: Notice) -> Decision[Notice]:
+        decision = rules.accepted(notice, tx.now, status)
+        for later, code in sorted(reports, key=lambda r: RANKS[r[0]]):
+            further = rules.reported(decision.state, later, _code(code), tx.now)
+            decision = Decision(further.state, decision.events + further.events)
+        return decision
+
+    await _each(tx, rows, decide)
+    await _remember(tx, rows)
+    if any(code == OPTED_OUT_AT_PROVIDER for _, code in reports):
+        await opt_out(desk, tx, rows[0].notice.number_index, "provider 21610")
+
+
+async def _each(tx: Transaction, rows: Sequence[Row], decide: Callable[[Notice], Decision[Notice]]) -> None:
+    """The same for a text and for everything it tells."""
+    states = []
+    for row in rows:
+        decision = decide(row.notice)
+        tx.apply(decision)
+        states.append(decision.state)
+    await store.notices.save(tx.conn, states)
+
+
+async def _remember(tx: Transaction, rows: Sequence[Row]) -> None:
+    """The conversation after a text left: it has said how to stop, and the next answer is about this case."""
+    carrier = rows[0].notice
+    if carrier.number_index is None:
+        return
+    found = await store.people.conversations(tx.conn, [carrier.number_index], locked=True)
+    conversation = found[carrier.number_index]
+    last = carrier.case_id if carrier.audience == "patient" and carrier.case_id else conversation.last_case_id
+    first = conversation.first_texted_at or tx.now
+    await store.people.save_conversations(tx.conn, [replace(conversation, last_case_id=last, first_texted_at=first)])
+
+
+async def opt_out(desk: Desk, tx: Transaction, number_index: str | None, source: str) -> list[str]:
+    """The number hears no more from us: everything that waits for it is withheld, and everybody who shares it is recorded so."""
+    if number_index is None:
+        return []
+    conversation = (await store.people.conversations(tx.conn, [number_index], locked=True))[number_index]
+    if conversation.opted_out_at is None:
+        await store.people.save_conversations(tx.conn, [replace(conversation, opted_out_at=tx.now)])
+    waiting = [r for r in await store.notices.lock_waiting_for(tx.conn, number_index) if not desk.words[r.notice.template].is_for_stopped]
+    await _each(tx, waiting, lambda n: rules.withheld(n, "opted-out", tx.now))
+    return await said_of_number(tx, number_index, granted=False, source=source)
+
+
+async def said_of_number(tx: Transaction, number_index: str, *, granted: bool, source: str) -> list[str]:
+    """Record an opt-out or its end for everybody who shares the number, and return who that is."""
+    refs = await store.people.sharing(tx.conn, number_index)
+    await store.people.add_consents(tx.conn, [ConsentWord(ref, "all", granted, tx.now, source, "notification") for ref in refs])
+    for ref in refs or [None]:
+        tx.say(ConsentRecorded(consent_id=new_id(), at=tx.now, patient_ref=ref, purpose="all", granted=granted, source=source))
+    return refs
+
+
+def _reason(code: str) -> str:
+    return "opted-out" if code == OPTED_OUT_AT_PROVIDER else f"provider-{code}"
+
+
+def _code(error_code: str | None) -> str | None:
+    return _reason(error_code) if error_code else None

@@ -1,0 +1,207 @@
+"""A notice's time has come: look at everything again, write the intent, commit, then hand it to the provider, then write what it said.
+
+Called by the timers. What must stay true: the provider is called outside any transaction, under a lease and a token; before the first
+byte leaves, that it does is written down, so that a crash tells apart what never left from what may have.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from shared.vault import Unreadable
+
+from services.notification import store
+from services.notification.domain import notice as rules
+from services.notification.domain.judge import Go, Wait, judge, may_merge
+from services.notification.domain.notice import TIMER, WAITING, Notice
+from services.notification.domain.templates import SEGMENTS_MAX, Setting, compose, several
+from services.notification.domain.words import segment
+from services.notification.store.notices import Row, Sealed
+from services.notification.store.traffic import Link
+from services.notification.usecases.desk import Desk, patient_key_of
+from services.notification.usecases.recipients import Directory, look_up
+from services.notification.usecases.results import record
+from shared import timers
+from shared.contracts.notices import LinkIssued
+from shared.kernel.clock import machine_now
+from shared.kernel.decision import Cancel, Decision
+from shared.kernel.errors import Unready
+from shared.kernel.ids import new_id
+from shared.messaging import Transaction
+from shared.timers import Due
+
+LEASE: Final = timedelta(seconds=60)
+LINK_LIVES: Final = timedelta(days=60)
+# 22 characters of base64, 128 random bits.
+LINK_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A text about to leave, in memory only. `is_for_stopped`: it may go to a number that opted out."""
+
+    notice_id: UUID
+    token: int
+    number: str
+    text: str
+    is_for_stopped: bool
+
+
+async def send_due(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
+    """Judge what woke; what may leave is composed, merged per person and case, and handed over after the commit."""
+    ids = [UUID(d.subject) for d in due]
+    rows = {row.notice.notice_id: row for row in await store.notices.lock_waking(tx.conn, ids, tx.now)}
+    fired = {(UUID(d.subject), d.generation) for d in await timers.fire(tx, due)}
+    awake = {i for i, row in rows.items() if row.notice.status in WAITING and (i, row.notice.attempt) in fired}
+    waiting = [row.notice for row in rows.values() if row.notice.status in WAITING]
+    known = await _read(desk, tx, waiting)
+    going: list[Notice] = []
+    decisions: list[Decision[Notice]] = []
+    numbers: dict[UUID, str] = {}
+    for notice in waiting:
+        number = _number(known, rows[notice.notice_id], notice)
+        if number is not None:
+            numbers[notice.notice_id] = number
+        status = known.cases[notice.case_id].status if notice.case_id in known.cases else None
+        verdict = judge(notice, desk.words[notice.template], status, known.recipient(notice, number), desk.rules, tx.now)
+        if isinstance(verdict, Go):
+            going.append(notice)
+        elif notice.notice_id in awake:
+            held = isinstance(verdict, Wait)
+            decisions.append(
+                rules.held(notice, verdict.until, verdict.reason, tx.now) if held else rules.withheld(notice, verdict.reason, tx.now)
+            )
+    for decision in decisions:
+        tx.apply(decision)
+    await store.notices.save(tx.conn, [decision.state for decision in decisions])
+    groups = [group for group in may_merge(going) if any(n.notice_id in awake for n in group)]
+    await _depart(desk, tx, known, rows, groups, numbers, awake)
+
+
+async def _read(desk: Desk, tx: Transaction, waiting: Sequence[Notice]) -> Directory:
+    cases = await store.people.cases(tx.conn, {n.case_id for n in waiting if n.case_id})
+    known = await look_up(desk, tx.conn, cases, [n.staff_id for n in waiting if n.staff_id], [n.patient_ref for n in waiting], tx.now)
+    # Locked last, in the order of the numbers: an answer STOP to one of them waits for this, or this for it.
+    locked = await store.people.conversations(tx.conn, [n.number_index for n in waiting], locked=True)
+    return replace(known, conversations={**known.conversations, **locked})
+
+
+def _number(known: Directory, row: Row, notice: Notice) -> str | None:
+    if row.to_number is not None and notice.staff_id is None and notice.patient_ref is None:
+        return known.desk.open(None, row.to_number, notice.notice_id, "to_number")
+    try:
+        return known.number(notice)
+    except Unready:
+        return None
+
+
+async def _depart(
+    desk: Desk,
+    tx: Transaction,
+    known: Directory,
+    rows: dict[UUID, Row],
+    groups: Sequence[Sequence[Notice]],
+    numbers: dict[UUID, str],
+    awake: set[UUID],
+) -> None:
+    """Write the intents of these texts and hand them over once that is committed."""
+    outgoing: list[Outgoing] = []
+    states: list[Notice] = []
+    sealed: dict[UUID, Sealed] = {}
+    links: list[Link] = []
+    lease_until = machine_now() + LEASE
+    for group in groups:
+        for told, text, link in _texts(known, rows, group, tx.now):
+            carrier = told[0]
+            _, parts, _ = segment(text)
+            for notice in told:
+                decision = rules.leaving(notice, parts, None if notice is carrier else carrier.notice_id)
+                states.append(decision.state)
+                if notice.notice_id not in awake:
+                    tx.apply(Decision(notice, (), (Cancel(TIMER, str(notice.notice_id), "merged"),)))
+                patient = patient_key_of(notice, known.patients)
+                number = numbers[notice.notice_id]
+                sealed[notice.notice_id] = Sealed(
+                    desk.seal(patient, text, notice.notice_id, "body"),
+                    desk.seal(patient, number, notice.notice_id, "to_number"),
+                    lease_until,
+                )
+            if link is not None:
+                links.append(link)
+            is_for_stopped = desk.words[carrier.template].is_for_stopped
+            outgoing.append(Outgoing(carrier.notice_id, carrier.token + 1, numbers[carrier.notice_id], text, is_for_stopped))
+    await store.notices.save(tx.conn, states)
+    await store.notices.seal(tx.conn, sealed)
+    await store.traffic.add_links(tx.conn, links)
+    for link in links:
+        tx.say(
+            LinkIssued(
+                link_id=link.link_id, case_id=link.case_id, token_hash=link.token_hash, at=link.issued_at, expires_at=link.expires_at
+            )
+        )
+    if outgoing:
+        tx.after_commit(partial(hand_over, desk, outgoing))
+
+
+def _texts(known: Directory, rows: dict[UUID, Row], group: Sequence[Notice], now: datetime) -> list[tuple[list[Notice], str, Link | None]]:
+    """A group as texts: one where it fits into two parts, else one each."""
+    told = sorted(group, key=lambda n: (n.queued_at, n.notice_id))
+    text, link = _text(known, rows, told, now)
+    if len(told) > 1 and segment(text)[1] > SEGMENTS_MAX:
+        return [([one], *_text(known, rows, [one], now)) for one in told]
+    return [(told, text, link)]
+
+
+def _text(known: Directory, rows: dict[UUID, Row], told: Sequence[Notice], now: datetime) -> tuple[str, Link | None]:
+    desk, first = known.desk, told[0]
+    zone, _ = known.zone_and_state(first)
+    conversation = known.conversations.get(first.number_index or "")
+    is_first = conversation is None or conversation.first_texted_at is None
+    if first.audience == "staff" and len(told) > 1:
+        references = list(dict.fromkeys(n.facts["reference"] for n in told if "reference" in n.facts))
+        if len(references) > 1:
+            return several(desk.words, references, Setting(desk.programme, zone)), None
+        told = told[-1:]
+    recipient = known.recipient(first, known.number(first) if first.patient_ref else None)
+    link, secret = _link(first, now) if first.case_id and any(desk.words[n.template].has_link for n in told) else (None, None)
+    setting = Setting(
+        desk.programme, zone, f"{desk.public_url}/p/{secret}" if secret else None, is_first, "compensation" in recipient.consents
+    )
+    return compose(desk.words, [(n.template, _facts(desk, known, rows[n.notice_id])) for n in told], setting), link
+
+
+def _facts(desk: Desk, known: Directory, row: Row) -> dict[str, str]:
+    facts = dict(row.notice.facts)
+    if row.notice.typed_by is not None and row.body is not None:
+        try:
+            facts["words"] = desk.open(patient_key_of(row.notice, known.patients), row.body, row.notice.notice_id, "body")
+        except Unreadable:
+            facts["words"] = ""
+    return facts
+
+
+def _link(notice: Notice, now: datetime) -> tuple[Link, str]:
+    assert notice.case_id is not None
+    secret = secrets.token_urlsafe(LINK_BYTES)
+    token_hash = hashlib.sha256(secret.encode()).hexdigest()
+    return Link(new_id(), notice.case_id, notice.notice_id, token_hash, now, now + LINK_LIVES), secret
+
+
+async def hand_over(desk: Desk, outgoing: Sequence[Outgoing]) -> None:
+    """Call the provider for each, a few at a time."""
+    await asyncio.gather(*(_hand_over(desk, text) for text in outgoing))
+
+
+async def _hand_over(desk: Desk, text: Outgoing) -> None:
+    async with desk.lanes:
+        async with desk.engine.pool.acquire(timeout=10) as conn:
+            if not await store.notices.let_go(conn, text.notice_id, text.token, machine_now(), is_for_stopped=text.is_for_stopped):
+                return
+        answer = await desk.gateway.send(text.number, text.text, text.notice_id)
+    await record(desk, text.notice_id, text.token, answer)
