@@ -102,6 +102,10 @@ OTHER_SIDS = """
 -- Provider ids that belong to other notices for this number.
 select provider_sid from notices where number_index = $1 and provider_sid is not null and notice_id <> $2
 """
+NUMBERS = """
+-- The numbers these notices go to, not locked.
+select distinct number_index from notices where notice_id = any($1::uuid[]) and number_index is not null
+"""
 OPEN_PAGES = """
 -- Cases this number was paged for that wait for somebody still, newest page first.
 select n.case_id, c.reference, (array_agg(n.staff_id order by n.notice_id desc))[1] as staff_id
@@ -235,6 +239,11 @@ async def known_as(conn: Connection, notice_id: UUID, sid: str) -> None:
 async def other_sids(conn: Connection, number_index: str, notice_id: UUID) -> frozenset[str]:
     """Provider ids that are taken by other texts to the same number."""
     return frozenset(row["provider_sid"] for row in await conn.fetch(OTHER_SIDS, number_index, notice_id))
+
+
+async def numbers_of(conn: Connection, ids: Sequence[UUID]) -> list[str]:
+    """The numbers (keyed hashes) that notices go to."""
+    return [row["number_index"] for row in await conn.fetch(NUMBERS, list(ids))]
 
 
 async def open_pages(conn: Connection, number_index: str) -> list[tuple[UUID, str, str]]:

@@ -30,7 +30,6 @@ from shared.telemetry import logs
 
 WATCH_SECONDS: Final = 2.0
 _AT_ONCE: Final = 50
-# A lease that ran out before anything left is an accident of ours: seen by the watch, tried again at once.
 _log = logs.get("notification")
 
 
@@ -47,7 +46,7 @@ class Report:
 async def record(desk: Desk, notice_id: UUID, token: int, answer: Answer) -> None:
     """Write the provider's answer, if it is still this sender's turn."""
     async with desk.engine.transaction() as tx:
-        rows = await store.notices.lock_sent(tx.conn, notice_id)
+        rows = await _locked(tx, notice_id)
         if not rows or rows[0].notice.token != token:
             return
         carrier = rows[0].notice
@@ -70,7 +69,7 @@ async def report(desk: Desk, tx: Transaction, said: Report) -> None:
     if said.status not in RANKS:
         raise Rejected("invalid-status", "This is no status of a message.", pointer="/MessageStatus")
     notice_id = await store.notices.by_sid(tx.conn, said.sid) or said.notice_id
-    rows = await store.notices.lock_sent(tx.conn, notice_id) if notice_id else []
+    rows = await _locked(tx, notice_id) if notice_id else []
     if rows and rows[0].provider_sid not in (None, said.sid):
         rows = []
     if not await store.traffic.keep_callback(tx.conn, said.sid, said.status, said.notice_id, said.error_code, applied=bool(rows)):
@@ -113,7 +112,7 @@ async def look_at_silent(desk: Desk) -> int:
 async def _look(desk: Desk, row: Row) -> None:
     found = await _ask(desk, row)
     async with desk.engine.transaction() as tx:
-        rows = await store.notices.lock_sent(tx.conn, row.notice.notice_id)
+        rows = await _locked(tx, row.notice.notice_id)
         if not rows or rows[0].notice.token != row.notice.token or rows[0].notice.status != "sending":
             return
         if isinstance(found, Accepted):
@@ -150,6 +149,12 @@ async def _accepted(desk: Desk, tx: Transaction, rows: Sequence[Row], sid: str, 
     await _remember(tx, rows)
     if any(code == OPTED_OUT_AT_PROVIDER for _, code in reports):
         await opt_out(desk, tx, rows[0].notice.number_index, "provider 21610")
+
+
+async def _locked(tx: Transaction, notice_id: UUID) -> list[Row]:
+    """A text with all it tells, locked after its number, as everywhere."""
+    await store.people.conversations(tx.conn, await store.notices.numbers_of(tx.conn, [notice_id]), locked=True)
+    return await store.notices.lock_sent(tx.conn, notice_id)
 
 
 async def _each(tx: Transaction, rows: Sequence[Row], decide: Callable[[Notice], Decision[Notice]]) -> None:

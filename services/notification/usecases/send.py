@@ -7,7 +7,7 @@ byte leaves, that it does is written down, so that a crash tells apart what neve
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,6 +23,7 @@ from services.notification.domain.notice import TIMER, WAITING, Notice
 from services.notification.domain.templates import SEGMENTS_MAX, Setting, compose, several
 from services.notification.domain.words import segment
 from services.notification.store.notices import Row, Sealed
+from services.notification.store.people import Conversation
 from services.notification.store.traffic import Link
 from services.notification.usecases.desk import Desk, patient_key_of
 from services.notification.usecases.recipients import Directory, look_up
@@ -56,40 +57,39 @@ class Outgoing:
 async def send_due(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
     """Judge what woke; what may leave is composed, merged per person and case, and handed over after the commit."""
     ids = [UUID(d.subject) for d in due]
+    # Numbers before notices, here as everywhere: an answer STOP waits for this, or this for it, and neither dies of the other.
+    conversations = await store.people.conversations(tx.conn, await store.notices.numbers_of(tx.conn, ids), locked=True)
     rows = {row.notice.notice_id: row for row in await store.notices.lock_waking(tx.conn, ids, tx.now)}
     fired = {(UUID(d.subject), d.generation) for d in await timers.fire(tx, due)}
     awake = {i for i, row in rows.items() if row.notice.status in WAITING and (i, row.notice.attempt) in fired}
     waiting = [row.notice for row in rows.values() if row.notice.status in WAITING]
-    known = await _read(desk, tx, waiting)
+    known = await _read(desk, tx, waiting, conversations)
+    numbers = {n.notice_id: number for n in waiting if (number := _number(known, rows[n.notice_id], n)) is not None}
     going: list[Notice] = []
-    decisions: list[Decision[Notice]] = []
-    numbers: dict[UUID, str] = {}
+    staying: list[Notice] = []
     for notice in waiting:
-        number = _number(known, rows[notice.notice_id], notice)
-        if number is not None:
-            numbers[notice.notice_id] = number
-        status = known.cases[notice.case_id].status if notice.case_id in known.cases else None
-        verdict = judge(notice, desk.words[notice.template], status, known.recipient(notice, number), desk.rules, tx.now)
+        status = known.cases[notice.case_id].status if notice.case_id is not None and notice.case_id in known.cases else None
+        recipient = known.recipient(notice, numbers.get(notice.notice_id))
+        verdict = judge(notice, desk.words[notice.template], status, recipient, desk.rules, tx.now)
         if isinstance(verdict, Go):
             going.append(notice)
         elif notice.notice_id in awake:
-            held = isinstance(verdict, Wait)
-            decisions.append(
-                rules.held(notice, verdict.until, verdict.reason, tx.now) if held else rules.withheld(notice, verdict.reason, tx.now)
+            decision = (
+                rules.held(notice, verdict.until, verdict.reason, tx.now)
+                if isinstance(verdict, Wait)
+                else rules.withheld(notice, verdict.reason, tx.now)
             )
-    for decision in decisions:
-        tx.apply(decision)
-    await store.notices.save(tx.conn, [decision.state for decision in decisions])
+            tx.apply(decision)
+            staying.append(decision.state)
+    await store.notices.save(tx.conn, staying)
     groups = [group for group in may_merge(going) if any(n.notice_id in awake for n in group)]
     await _depart(desk, tx, known, rows, groups, numbers, awake)
 
 
-async def _read(desk: Desk, tx: Transaction, waiting: Sequence[Notice]) -> Directory:
+async def _read(desk: Desk, tx: Transaction, waiting: Sequence[Notice], conversations: Mapping[str, Conversation]) -> Directory:
     cases = await store.people.cases(tx.conn, {n.case_id for n in waiting if n.case_id})
     known = await look_up(desk, tx.conn, cases, [n.staff_id for n in waiting if n.staff_id], [n.patient_ref for n in waiting], tx.now)
-    # Locked last, in the order of the numbers: an answer STOP to one of them waits for this, or this for it.
-    locked = await store.people.conversations(tx.conn, [n.number_index for n in waiting], locked=True)
-    return replace(known, conversations={**known.conversations, **locked})
+    return replace(known, conversations={**known.conversations, **conversations})
 
 
 def _number(known: Directory, row: Row, notice: Notice) -> str | None:
