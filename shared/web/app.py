@@ -6,6 +6,7 @@ security headers; a stop ends open streams first, so that it takes seconds, not 
 
 import asyncio
 import socket
+import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.enums import ScopeType
+from litestar.exceptions import LitestarDeprecationWarning
 from litestar.middleware import ASGIMiddleware
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
@@ -112,26 +114,33 @@ def make_app(
             raise Rejected("not-found", "Nothing is published here.")
         return asyncapi()
 
-    return Litestar(
-        route_handlers=[
-            *routers,
-            get("/livez", media_type=MediaType.JSON, include_in_schema=False)(_live),
-            get("/readyz", media_type=MediaType.JSON, include_in_schema=False)(ready),
-            get("/metrics", include_in_schema=False)(_metrics),
-            get("/openapi.json", include_in_schema=False)(_openapi),
-            get("/asyncapi.json", media_type=MediaType.JSON, include_in_schema=False)(channels),
-            get(STYLE_PATH, include_in_schema=False)(_style),
-        ],
-        middleware=[RequestMiddleware(), *before],
-        exception_handlers={Exception: respond},
-        openapi_config=_openapi_config(title),
-        before_send=[_finish],
-        on_startup=[*on_startup],
-        on_shutdown=[_close_streams, *on_shutdown],
-        logging_config=None,
-        request_max_body_size=16 * SIZE_LIMIT,
-        state=State({"closing": asyncio.Event()}),
-    )
+    with warnings.catch_warnings():
+        # Parameters and dependencies are declared by name and type alone here. Litestar will want markers in 3.0; 2.x is pinned.
+        warnings.filterwarnings(
+            "ignore",
+            message=r".*(deprecated inferred style|Inferred dependency field|without a body marker)",
+            category=LitestarDeprecationWarning,
+        )
+        return Litestar(
+            route_handlers=[
+                *routers,
+                get("/livez", media_type=MediaType.JSON, include_in_schema=False)(_live),
+                get("/readyz", media_type=MediaType.JSON, include_in_schema=False)(ready),
+                get("/metrics", include_in_schema=False)(_metrics),
+                get("/openapi.json", include_in_schema=False)(_openapi),
+                get("/asyncapi.json", media_type=MediaType.JSON, include_in_schema=False)(channels),
+                get(STYLE_PATH, include_in_schema=False)(_style),
+            ],
+            middleware=[RequestMiddleware(), *before],
+            exception_handlers={Exception: respond},
+            openapi_config=_openapi_config(title),
+            before_send=[_finish],
+            on_startup=[*on_startup],
+            on_shutdown=[_close_streams, *on_shutdown],
+            logging_config=None,
+            request_max_body_size=16 * SIZE_LIMIT,
+            state=State({"closing": asyncio.Event()}),
+        )
 
 
 def _openapi_config(title: str) -> OpenAPIConfig:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, TypeVar, cast
 
 from litestar.enums import RequestEncodingType, ScopeType
@@ -24,7 +24,7 @@ from shared.web.problems import field_problem
 
 SIZE_LIMIT = 1024 * 1024  # bytes, contract: 1 MiB
 DEPTH_LIMIT = 64
-NUMBER_LIMIT = 64  # characters of one number
+NUMBER_LIMIT = 512  # characters of one number
 EXPONENT_LIMIT = 308  # what an IEEE double can hold, so that every reader of the stored value agrees
 INTEGER_LIMIT = 2**63 - 1  # Postgres bigint
 PATIENCE_SECONDS = 20.0  # for a whole body; a client that stalls holds nothing open
@@ -128,7 +128,10 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _fraction(text: str) -> Decimal:
     if len(text) > NUMBER_LIMIT:
         raise _malformed(f"a number of {len(text)} characters")
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent beyond what Decimal can hold
+        raise _malformed("a number out of range") from None
     if not number.is_finite() or abs(number.adjusted()) > EXPONENT_LIMIT:
         raise _malformed("a number out of range")
     return number
@@ -215,7 +218,9 @@ def _takes_forms(route: HTTPRouteHandler) -> bool:
     if route.opt.get("forms"):
         return True
     data = route.parsed_fn_signature.parameters.get("data")
-    media_type = getattr(data.kwarg_definition, "media_type", None) if data else None
+    if data is None:
+        return True
+    media_type = getattr(data.kwarg_definition, "media_type", None)
     return media_type in (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
 
 
