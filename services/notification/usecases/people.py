@@ -96,7 +96,7 @@ async def type_notice(desk: Desk, tx: Transaction, case_id: UUID, text: str, typ
 
 async def take_back(desk: Desk, tx: Transaction, notice_id: UUID, by: str) -> dict[str, Any]:
     """Take a typed text back before it left. Again is the same answer; once it left, 409 `left-already`."""
-    (row,) = await store.notices.lock(tx.conn, [notice_id]) or [None]
+    row = next(iter(await store.notices.lock(tx.conn, [notice_id])), None)
     if row is None or row.notice.typed_by is None:
         raise Rejected("not-found", "There is no such text.")
     if row.notice.status == "withheld":

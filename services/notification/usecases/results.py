@@ -195,7 +195,8 @@ async def said_of_number(tx: Transaction, number_index: str, *, granted: bool, s
     """Record an opt-out or its end for everybody who shares the number, and return who that is."""
     refs = await store.people.sharing(tx.conn, number_index)
     await store.people.add_consents(tx.conn, [ConsentWord(ref, "all", granted, tx.now, source, "notification") for ref in refs])
-    for ref in refs or [None]:
+    everybody: list[str | None] = [*refs] or [None]
+    for ref in everybody:
         tx.say(ConsentRecorded(consent_id=new_id(), at=tx.now, patient_ref=ref, purpose="all", granted=granted, source=source))
     return refs
 
