@@ -1,0 +1,158 @@
+"""A notice's life: forward only (behaviour 37), at most once (38); the words of every template (35)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import services.notification
+from services.notification.domain import hear, templates
+from services.notification.domain import notice as rules
+from services.notification.domain.notice import RANKS, Notice
+from services.notification.domain.templates import Setting, compose, lint, local_time
+from services.notification.domain.words import segment
+from shared.contracts.cases import CaseOpened, EscalationStepped, PolicyRef, Target, TargetAtRisk
+from shared.contracts.incidents import Incident
+from shared.contracts.restitutions import RestitutionOffered, RestitutionSettled
+from shared.kernel.decision import Cancel, Schedule
+
+pytestmark = pytest.mark.unit
+WORDS = templates.load((Path(services.notification.__file__).parent / "policy" / "templates.toml").read_text())
+NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
+NOTICE = Notice(UUID(int=1), UUID(int=9), "patient", "receipt", "c", "patient:P-1", NOW, NOW)
+SENDING = rules.leaving(NOTICE, 1, None).state
+
+
+@given(st.lists(st.sampled_from(sorted(RANKS)), max_size=12))
+def test_delivery_status_moves_forward_only_whatever_the_order(reports: list[str]) -> None:
+    state = rules.accepted(SENDING, NOW).state
+    told: list[str] = []
+    for status in reports:
+        decision = rules.reported(state, status, None, NOW)
+        assert decision.state.rank >= state.rank
+        state = decision.state
+        told += [event.type_name for event in decision.events]
+    assert len(told) == len(set(told))
+    if {"delivered", "read"} & set(reports):
+        assert state.status == "delivered"
+
+
+def test_a_callback_settles_a_send_whose_answer_was_lost() -> None:
+    decision = rules.reported(SENDING, "delivered", None, NOW)
+    assert decision.state.status == "delivered"
+    assert [e.type_name for e in decision.events] == ["amends.notice.sent", "amends.notice.delivered"]
+    assert rules.accepted(decision.state, NOW).events == ()
+
+
+def test_what_left_is_never_withheld_and_what_waits_is_with_its_timer() -> None:
+    assert rules.withheld(SENDING, "acknowledged", NOW).is_empty
+    taken = rules.withheld(NOTICE, "acknowledged", NOW)
+    assert taken.state.status == "withheld" and taken.timers == (Cancel("notice", str(NOTICE.notice_id), "acknowledged"),)
+
+
+def test_a_notice_that_waits_again_takes_a_new_generation_of_its_timer() -> None:
+    held = rules.held(NOTICE, NOW + timedelta(hours=1), "cadence", NOW)
+    (timer,) = held.timers
+    assert isinstance(timer, Schedule) and timer.generation == 2 and timer.due_at == NOW + timedelta(hours=1)
+
+
+def test_a_provider_that_cannot_be_reached_fails_after_a_bounded_number_of_tries() -> None:
+    state = SENDING
+    for _ in range(rules.TRIES_MAX - 1):
+        state = rules.leaving(rules.again(state, NOW).state, 1, None).state
+    assert rules.again(state, NOW).state.reason == "provider-unreachable"
+
+
+SAMPLE = {
+    "reference": "AM-7F3K-9X", "whose": "The regional manager for Elm Street North", "by": NOW.isoformat(), "amount": "$126.10",
+    "what": "gas money", "words": "We will call you at four.", "store": "Elm Street North", "catalyst": "fit adjustment", "severity": "2",
+    "level": "2", "milestone": "the call to the patient", "options": "1 AM-7F3K-9X, 2 AM-1234-56", "contact": ", call +12125550112",
+}  # fmt: skip
+SETTING = Setting("Amends Optical", "America/New_York", "https://amends.example.org/p/" + "x" * 22, is_first=True)
+
+
+@pytest.mark.parametrize("name", sorted(WORDS.templates))
+def test_every_template_is_short_neutral_and_names_nobody(name: str) -> None:
+    assert lint(WORDS, name, SAMPLE, SETTING, staff=["Ana Example"]) == []
+
+
+def test_the_lint_bites() -> None:
+    bad = replace(WORDS["receipt"], text="YOUR lenses, said Ana Example, cost {amount}!! " + "x" * 320)
+    words = replace(WORDS, templates={**WORDS.templates, "bad": bad})
+    assert len(lint(words, "bad", SAMPLE, SETTING, staff=["Ana Example"])) == 5
+
+
+def test_a_first_text_says_who_is_texting_and_how_to_stop_and_is_at_most_two_parts() -> None:
+    text = compose(WORDS, [("receipt", SAMPLE)], SETTING)
+    assert text.startswith("Amends Optical: ") and text.endswith("Reply STOP to opt out.") and segment(text)[:2] == ("GSM-7", 2)
+    assert "Mon 12:00 PM" in text
+
+
+def test_an_amount_needs_consent_for_compensation() -> None:
+    said = compose(WORDS, [("offer_settled", SAMPLE)], replace(SETTING, may_name_amounts=True))
+    hinted = compose(WORDS, [("offer_settled", SAMPLE)], SETTING)
+    assert "$126.10 gas money" in said and "$" not in hinted and SETTING.link is not None and SETTING.link in hinted
+
+
+def test_what_waited_is_merged_under_one_opening_and_one_link() -> None:
+    text = compose(WORDS, [("receipt", SAMPLE), ("acknowledged", SAMPLE)], SETTING)
+    assert text.count("Amends Optical:") == 1 and text.count("/p/") == 1
+
+
+def test_times_are_the_stores() -> None:
+    assert local_time(datetime(2026, 11, 24, 5, 30, tzinfo=UTC), "America/Phoenix") == "Mon 10:30 PM"
+    assert local_time(datetime(2026, 11, 24, 5, 30, tzinfo=UTC), "America/New_York") == "Tue 12:30 AM"
+
+
+INCIDENT = Incident(
+    incident_id=UUID(int=5), incident_type="voice_of_patient", catalyst="late_order", location_id="store-12", patient_ref="P-1",
+    occurred_at=NOW, reported_at=NOW, channel="web",
+)  # fmt: skip
+BASE: dict[str, object] = {
+    "case_id": UUID(int=9), "reference": "AM-7F3K-9X", "at": NOW, "status": "open", "level": 0, "severity": 2, "catalyst": "late_order",
+    "location_id": "store-12", "region": "north", "patient_ref": "P-1", "owner_staff_id": "ana", "incidents": 1, "opened_at": NOW,
+    "policy": PolicyRef(name="sla", version=1), "targets": (Target(milestone="acknowledge", due_at=NOW),), "version": 3,
+}  # fmt: skip
+
+
+def test_an_opened_case_texts_the_patient_and_pages_who_is_named() -> None:
+    event = CaseOpened.model_validate(BASE | {"incident": INCIDENT, "next_contact_by": NOW, "page": ("ana", "ana", "ben")})
+    wishes = hear.on_case(event, "Elm Street", "store_manager", NOW)
+    assert [(w.template, w.staff_id) for w in wishes] == [("receipt", None), ("page", "ana"), ("page", "ben")]
+    assert wishes[0].facts["whose"] == "The manager of Elm Street" and wishes[0].is_answer
+
+
+def test_without_a_patient_only_staff_hear() -> None:
+    event = CaseOpened.model_validate(BASE | {"patient_ref": None, "incident": INCIDENT, "next_contact_by": NOW, "page": ("ana",)})
+    assert [w.template for w in hear.on_case(event, "Elm Street", None, NOW)] == ["page"]
+
+
+def test_a_step_pages_its_people_and_a_warning_goes_to_the_owner() -> None:
+    step = EscalationStepped.model_validate(BASE | {"step": 2, "due_at": NOW, "page": ("rita",), "generation": 2})
+    assert [(w.template, w.staff_id, w.generation) for w in hear.on_case(step, "Elm", None, NOW)] == [("page_again", "rita", 2)]
+    risk = TargetAtRisk.model_validate(BASE | {"milestone": "contact", "percent": 50, "due_at": NOW})
+    assert [(w.template, w.staff_id) for w in hear.on_case(risk, "Elm", None, NOW)] == [("warning", "ana")]
+
+
+def test_a_lower_version_of_a_case_changes_nothing() -> None:
+    event = EscalationStepped.model_validate(BASE | {"step": 2, "due_at": NOW, "generation": 2})
+    known = hear.copy_of(event, None)
+    assert known is not None and known.generation == 2 and hear.copy_of(event, known) is None
+
+
+def test_offer_and_settlement_are_one_text() -> None:
+    case = hear.copy_of(EscalationStepped.model_validate(BASE | {"step": 2, "due_at": NOW}), None)
+    assert case is not None
+    given: dict[str, object] = {
+        "restitution_id": UUID(int=6), "case_id": UUID(int=9), "at": NOW, "location_id": "store-12", "kind": "gas_money",
+        "amount_minor": 2610, "currency": "USD", "status": "offered",
+    }  # fmt: skip
+    assert hear.on_restitution(RestitutionOffered.model_validate(given), case) == ()
+    (wish,) = hear.on_restitution(RestitutionSettled.model_validate(given), case)
+    assert wish.template == "offer_settled" and wish.facts["amount"] == "$26.10"
+    (choice,) = hear.on_restitution(RestitutionOffered.model_validate(given | {"settles_at_once": False}), case)
+    assert choice.template == "offered"
