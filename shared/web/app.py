@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 import uvicorn
 from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.datastructures import State
@@ -24,6 +23,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
 
+from shared.db import Pool
 from shared.kernel.errors import Rejected
 from shared.telemetry import metrics, traces
 from shared.web.auth import Auth, AuthMiddleware, principal_of
@@ -67,7 +67,7 @@ def service_router(
     *,
     desk: object,
     auth: Auth,
-    pool: asyncpg.Pool | None = None,
+    pool: "Pool | None" = None,
     sealer: Sealer | None = None,
 ) -> Router:
     """The routes of one service behind its own doorkeepers: who asks, the body, Idempotency-Key (kept in `pool`), in this order.

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -226,10 +226,18 @@ class Auth:
         return access
 
 
-class AuthMiddleware(ASGIMiddleware):
-    """Puts the asker into `scope["user"]`; a route that is not PUBLIC refuses one who shows nothing with 401, before the body is read."""
+class Doorkeeper(ASGIMiddleware):
+    """A middleware that holds on to things which are one of a kind: keys, pools, caches."""
 
     scopes = (ScopeType.HTTP,)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Litestar copies a router, with all that hangs on it, when it is registered; a pool has no copy."""
+        return self
+
+
+class AuthMiddleware(Doorkeeper):
+    """Puts the asker into `scope["user"]`; a route that is not PUBLIC refuses one who shows nothing with 401, before the body is read."""
 
     def __init__(self, auth: Auth) -> None:
         self._auth = auth

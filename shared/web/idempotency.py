@@ -17,14 +17,14 @@ from typing import Any, Protocol, cast
 
 import asyncpg
 from litestar.enums import ScopeType
-from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
 
+from shared.db import DATABASE_DOWN, Pool
 from shared.kernel.errors import Rejected, Transient
 from shared.telemetry import logs
 from shared.telemetry.metrics import IDEMPOTENT_ANSWERS
-from shared.web.auth import Principal
+from shared.web.auth import Doorkeeper, Principal
 
 LEASE = timedelta(seconds=60)
 KEPT = timedelta(hours=24)
@@ -108,12 +108,10 @@ def read_key(header: bytes) -> bytes:
     return match[1]
 
 
-class IdempotencyMiddleware(ASGIMiddleware):
+class IdempotencyMiddleware(Doorkeeper):
     """Answers a repeated POST from the stored row, and stores the answer of a new one."""
 
-    scopes = (ScopeType.HTTP,)
-
-    def __init__(self, service: str, pool: asyncpg.Pool, sealer: Sealer | None = None) -> None:
+    def __init__(self, service: str, pool: Pool, sealer: Sealer | None = None) -> None:
         """`pool` is the service's own; `sealer` its vault, for services whose answers carry contact data or words."""
         self._service, self._pool, self._sealer = service, pool, sealer
         self._purged_at = 0.0
@@ -198,14 +196,14 @@ class IdempotencyMiddleware(ASGIMiddleware):
             body = self._sealer.seal(body.decode("utf-8"), "idempotency_keys", claim.key_hash.hex(), "body")
         try:
             await self._pool.execute(ANSWER, claim.key_hash, claim.token, answer.status, kept, body)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DATABASE_DOWN as error:
             # The work is done and the answer true: give it. The key stays in flight until its lease ends.
             log.warning("an idempotent answer could not be stored", service=self._service, exc_info=error)
 
     async def _release(self, claim: Claim) -> None:
         try:
             await self._pool.execute(RELEASE, claim.key_hash, claim.token)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DATABASE_DOWN as error:
             log.warning("an idempotency key could not be released", service=self._service, exc_info=error)
 
     async def _send_again(self, key_hash: bytes, row: asyncpg.Record, send: Send) -> None:
@@ -225,7 +223,7 @@ class IdempotencyMiddleware(ASGIMiddleware):
         self._purged_at = now
         try:
             await self._pool.execute(PURGE, KEPT, PURGE_ROWS)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DATABASE_DOWN as error:
             log.warning("old idempotency keys could not be forgotten", service=self._service, exc_info=error)
 
     def _count(self, outcome: str) -> None:

@@ -4,7 +4,6 @@ Called by Litestar for every exception. `status_of(code)` is the table of the co
 the business, 409. Invariant: a problem never repeats what was sent, and what we did not expect shows only its id.
 """
 
-import asyncio
 import math
 import re
 from collections.abc import Mapping
@@ -12,12 +11,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from pydantic import BaseModel
 
+from shared.db import DATABASE_DOWN
 from shared.kernel.errors import Poison, Rejected, Transient
 from shared.kernel.ids import new_id
 from shared.telemetry import logs, metrics
@@ -59,19 +58,6 @@ _PREFIXES = (("malformed-", 400), ("invalid-", 400), ("bad-", 400), ("missing-",
 _CODE_OF_STATUS = {400: "bad-request", 401: "unauthenticated", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
                    406: "not-acceptable", 413: "too-large", 415: "unsupported-media-type", 429: "too-many-requests"}  # fmt: skip
 _RESERVED = {"type", "title", "status", "detail", "code", "instance", "errors"}
-# Postgres or the network is away or full: the same request may succeed later.
-WORLD_DOWN: tuple[type[BaseException], ...] = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.InterfaceError,
-    ConnectionError,
-    asyncio.TimeoutError,
-)
-
 log = logs.get("web")
 
 
@@ -140,7 +126,7 @@ def _translate(request: Request[Any, Any, Any], error: Exception) -> tuple[dict[
         return _body(error.status_code, code, _DETAILS.get(error.status_code, error.detail)), headers
     if isinstance(error, Transient):
         return _body(503, "unavailable", error.detail), headers | {"retry-after": str(max(1, math.ceil(error.retry_in)))}
-    if isinstance(error, WORLD_DOWN):
+    if isinstance(error, DATABASE_DOWN):
         log.warning("the world is down", exc_info=error)
         return _body(503, "unavailable", "Something this needs is away for the moment."), headers | {"retry-after": "1"}
     return _unexpected(request, error), headers

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import httpx
 from litestar import Litestar, Request, Response, get, post
@@ -128,14 +128,19 @@ async def healthy() -> Mapping[str, Check]:
 def sample_app(desk: Desk | None = None, **settings: Any) -> Litestar:
     auth = Auth(audience="sample", lookup=lookup, console_key=settings.pop("console_key", None))
     router = service_router(
-        "sample", [*ROUTES, *settings.pop("more", [])], desk=desk or Desk(object()), auth=auth, pool=settings.pop("pool", None)
+        "sample",
+        [*ROUTES, *settings.pop("more", [])],
+        desk=desk or Desk(object()),
+        auth=auth,
+        pool=settings.pop("pool", None),
+        sealer=settings.pop("sealer", None),
     )
     return make_app([router], title="Sample", health=settings.pop("health", healthy), **settings)
 
 
 @asynccontextmanager
 async def client_of(app: Litestar, *, raise_errors: bool = True) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=raise_errors)
+    transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=raise_errors)
     async with httpx.AsyncClient(transport=transport, base_url="http://sample") as client:
         yield client
 

@@ -42,10 +42,14 @@ def test_assertions_for_others_by_others_or_altered_are_refused() -> None:
     key = Principal("key", "writer", scopes=frozenset({"cases:write"}))
     stranger = Ed25519PrivateKey.generate()
     wrong = [
-        mint_assertion(KEY, ANA, "intake", NOW), mint_assertion(stranger, ANA, "escalation", NOW), f"{head}.{other}.{signature}", f"v2.{payload}.{signature}",
-        f"{head}.{payload}.", f"{head}.{payload}", "", "..", "é.é.é", f"{head}.{payload}.{signature}x", mint_assertion(KEY, key, "escalation", NOW),
-        mint_assertion(KEY, Principal("patient", "link-1"), "escalation", NOW), mint_assertion(KEY, Principal("person", "x", "x", "owner"), "escalation", NOW),
-    ]  # fmt: skip
+        mint_assertion(KEY, ANA, "intake", NOW),
+        mint_assertion(stranger, ANA, "escalation", NOW),
+        mint_assertion(KEY, key, "escalation", NOW),
+        mint_assertion(KEY, Principal("patient", "link-1"), "escalation", NOW),
+        mint_assertion(KEY, Principal("person", "x", "x", "owner"), "escalation", NOW),
+        *(f"{head}.{other}.{signature}", f"v2.{payload}.{signature}", f"{head}.{payload}.", f"{head}.{payload}"),
+        *("", "..", "é.é.é", f"{head}.{payload}.{signature}x"),
+    ]
     for one in wrong:
         with pytest.raises(Rejected) as caught:
             verify_assertion(KEY.public_key(), one, "escalation", NOW)
