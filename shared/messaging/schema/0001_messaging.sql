@@ -112,7 +112,7 @@ begin
         end loop;
         for child in select relid::regclass::text as name, to_date(right(relid::regclass::text, 8), 'YYYYMMDD') as day
                      from pg_partition_tree(parent::regclass) where isleaf and relid <> parent::regclass loop
-            if child.day < case parent when 'inbox' then inbox_before else outbox_before end then
+            if child.day < (case parent when 'inbox' then inbox_before else outbox_before end) then
                 execute format('drop table %s', child.name);
             end if;
         end loop;
