@@ -16,6 +16,7 @@ from services.restitution.domain.state import (
     Restitution,
     Teller,
     TripLine,
+    month_of,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "give_up",
     "hear_case",
     "look_again",
+    "month_of",
     "offer",
     "propose",
     "request",

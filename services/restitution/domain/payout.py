@@ -16,6 +16,7 @@ SEND, LOOK = "send", "look"
 LEASE = timedelta(seconds=30)
 REARM_MAX = timedelta(hours=1)
 LOOKS_MAX = 3
+REFUSALS_MAX = 10
 
 
 def pay_now(teller: Teller, now: datetime) -> None:
@@ -48,7 +49,7 @@ def claim(state: Restitution, *, due_at: datetime, generation: int, machine_now:
     if payout.state not in ("due", "paying"):
         return Decision(state)
     token = payout.token + 1
-    looks = payout.looks + 1 if payout.state == "paying" else 0
+    looks = payout.looks + 1 if payout.state == "paying" else payout.looks
     teller.keep(payout=Payout("paying", token, machine_now + LEASE, looks))
     teller.wake(Schedule(KIND, subject, f"{LOOK}-{token}", 1, due_at + LEASE))
     return teller.done()
@@ -66,14 +67,17 @@ def settled(state: Restitution, *, token: int, now: datetime) -> Decision[Restit
 
 
 def try_again(state: Restitution, *, token: int, now: datetime) -> Decision[Restitution]:
-    """The gateway clearly did not pay: it is due again, a lease later."""
+    """The gateway clearly did not pay: it is due again, a lease later, each time twice as late; a person hears of it in the end."""
     if state.payout.token != token or state.payout.state != "paying":
         return Decision(state)
+    tries = state.payout.looks + 1
+    if tries > REFUSALS_MAX:
+        return give_up(state, token=token, now=now)
     teller = Teller(state, now, None)
-    teller.keep(payout=Payout("due", token, None, state.payout.looks))
+    teller.keep(payout=Payout("due", token, None, tries))
     teller.wake(
         Cancel(KIND, str(state.restitution_id), "not-paid"),
-        Schedule(KIND, str(state.restitution_id), SEND, token + 1, now + LEASE),
+        Schedule(KIND, str(state.restitution_id), SEND, token + 1, now + min(LEASE * 2 ** (tries - 1), REARM_MAX)),
     )
     return teller.done()
 
@@ -92,7 +96,7 @@ def give_up(state: Restitution, *, token: int, now: datetime) -> Decision[Restit
     teller = Teller(state, now, None)
     teller.keep(payout=Payout("uncertain", token))
     teller.wake(Cancel(KIND, str(state.restitution_id), "uncertain"))
-    teller.tell(PayoutUncertain, status="payout_uncertain", reason="the payout was asked for and nobody can tell whether it happened")
+    teller.tell(PayoutUncertain, status="payout_uncertain", reason="the payout was asked for, and it cannot be told whether it happened")
     return teller.done()
 
 

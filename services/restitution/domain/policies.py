@@ -86,7 +86,7 @@ class Policies:
         return cast("BudgetState", found.outputs["state"])
 
     def verdict(self, table: str, inputs: Mapping[str, object], **cited: str) -> Verdict:
-        """What the table says of these inputs; `cited` is kept beside them for whoever checks. No rule: a person decides, with that reason."""
+        """What the table says of these inputs; `cited` is kept beside them for whoever checks. Without a rule a person decides."""
         found = self.tables[table].decide(inputs)
         record = found.record()
         kept = {name: _text(value) for name, value in record["inputs"].items()} | cited

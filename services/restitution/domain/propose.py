@@ -36,13 +36,15 @@ def propose(
     now: datetime,
     month: str,
     month_total_minor: int,
-) -> Decision[Restitution]:
+) -> Decision[Restitution] | None:
     """Gas money for `trips` (claimed for this restitution), approved by the system or referred; offered where the story is known.
 
-    `month_total_minor`: reserved and posted in the store's `month` so far.
+    `month_total_minor`: reserved and posted in the store's `month` so far. None where all is known and comes to nothing.
     """
     lines = tuple(TripLine(trip.visit_id, trip.on, trip.miles, policies.rate(trip.on)) for trip in trips)
     amount = minor(total(lines), CURRENCY)
+    if amount == 0 and all(line.amount is not None for line in lines):
+        return None
     payer = incident.payer_class if incident.payer_class != "unknown" else case.payer_class
     budget = policies.budget(month_total_minor + amount)
     verdict = policies.verdict(

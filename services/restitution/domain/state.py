@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from shared.contracts.cases import CaseEvent
 from shared.contracts.patients import PayerClass
@@ -147,6 +148,11 @@ class Teller:
     def done(self) -> Decision[Restitution]:
         """The decision as made."""
         return Decision(self.state, tuple(self._events), tuple(self._timers))
+
+
+def month_of(now: datetime, timezone: str) -> str:
+    """The month (YYYY-MM) it is at the store: whose budget carries what is approved now."""
+    return now.astimezone(ZoneInfo(timezone)).strftime("%Y-%m")
 
 
 def total(lines: Sequence[TripLine]) -> Decimal:
