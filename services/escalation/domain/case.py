@@ -131,7 +131,10 @@ class Store:
 
 
 def open_due(case: Case, store: Store, start: datetime, seconds: int) -> datetime:
-    """`start` plus open time, leaving the case's pauses out; plain elapsed time for a store that never opens, so that no case is without a deadline."""
+    """`start` plus open time, the case's pauses left out.
+
+    Plain elapsed time for a store that never opens, so that no case is without a deadline.
+    """
     pauses = [(pause.starts_at, pause.ends_at) for pause in case.pauses]
     try:
         return due_at(store.calendar, start, seconds, pauses)
@@ -146,6 +149,7 @@ class Turn:
         self.before, self.case, self.store, self.now, self.by = case, case, store, now, by
         self._events: list[CaseEvent] = []
         self._timers: list[Timer] = []
+        self._is_touched = False
 
     def change(self, **fields: Any) -> None:
         """The case with these fields."""
@@ -158,7 +162,8 @@ class Turn:
         return changed
 
     def touch(self) -> None:
-        """Somebody or something stirred: silence starts anew."""
+        """Somebody or something stirred: silence starts anew, and the case has another version even where nothing is said of it."""
+        self._is_touched = True
         self.change(last_activity_at=self.now)
 
     def say(self, event: type[CaseEvent], **extra: Any) -> None:
@@ -182,7 +187,7 @@ class Turn:
 
     def decision(self) -> Decision[Case]:
         """What came of it. A change that nobody else needs to hear of gets a version too, so that an ETag never lies."""
-        if self.case != self.before and not self._events:
+        if (self._is_touched or self.case != self.before) and not self._events:
             self.change(version=self.case.version + 1)
         return Decision(self.case, tuple(self._events), tuple(self._timers))
 

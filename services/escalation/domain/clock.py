@@ -1,6 +1,7 @@
 """The clocks of a case: targets armed, warned, breached, met, moved, paused and stopped.
 
-Invariant: a target is breached if and only if it was not met before its due time, to the microsecond; a breach stays, whatever is planned later.
+Invariant: a target is breached if and only if it was not met before its due time, to the microsecond; a breach stays, whatever is planned
+later.
 Timers: `target` (name: milestone), `warning` (milestone:percent), both with the segment as generation; `pause_end` (name: reason).
 """
 

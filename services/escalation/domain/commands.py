@@ -11,7 +11,10 @@ from shared.kernel.errors import Rejected
 
 
 def acknowledge(case: Case, store: Store, now: datetime, by: str | None, staff_id: str | None) -> Decision[Case]:
-    """Somebody takes it: the ladder's generation is over, its queued pages too. `staff_id` is the person to come back to, None for a machine's key."""
+    """Somebody takes it: the ladder's generation is over, its queued pages too.
+
+    `staff_id` is the person to come back to, None for a machine's key. Taken already: an empty decision.
+    """
     turn = Turn(case, store, now, by)
     if case.status == "acknowledged":
         return turn.decision()

@@ -16,7 +16,10 @@ from shared.kernel.decision import Decision
 
 
 def owner_now(store: Store, load: Mapping[str, int]) -> str | None:
-    """On the roster now, else an associate, else a manager, else the region; the fewest open cases (`load`), then by id. None: nobody at all."""
+    """On the roster now, else an associate, else a manager, else the region; None where there is nobody at all.
+
+    Among several, who has the fewest live cases (`load`, by staff id), then by id.
+    """
     for people in (store.on_duty, store.associates, store.managers, store.regionals):
         if people:
             return min(people, key=lambda staff_id: (load.get(staff_id, 0), staff_id))

@@ -1,5 +1,6 @@
 """Severity and SLA plan by decision tables. The tables are proved whole when they are loaded, so that no incident falls into a gap."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -72,7 +73,7 @@ def _proved(table: Table) -> Table:
     return table
 
 
-def _only(table: Table, inputs: dict[str, object]) -> Match:
+def _only(table: Table, inputs: Mapping[str, object]) -> Match:
     found = table.decide(inputs)
     if not isinstance(found, Match):
         raise AssertionError(f"{table.name} was proved whole, yet {found.words()}")

@@ -1,7 +1,7 @@
 """Incidents: a case is opened for the first, later ones attach to it.
 
-One case that is not closed exists per patient (else per root order). An incident for a case that is resolved but not closed reopens it: the same
-patient is upset again before the recovery was over, and whoever takes it should have the whole story before them.
+One case that is not closed exists per patient (else per root order). An incident for a case that is resolved but not closed reopens it: the
+same patient is upset again before the recovery was over, and whoever takes it should have the whole story before them.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,10 @@ from shared.kernel.errors import Rejected
 def open_case(
     incident: Incident, plan: Plan, case_id: UUID, reference: str, store: Store, load: Mapping[str, int], now: datetime
 ) -> Decision[Case]:
-    """The first incident of a patient (or root order). The clock starts now; `load` counts open cases by staff id. Raises Rejected(unattributed)."""
+    """The first incident of a patient (or root order). The clock starts now; `load` counts live cases by staff id.
+
+    Raises Rejected(unattributed) for an incident that belongs to nobody.
+    """
     if incident.patient_ref is None and incident.root_order_id is None:
         raise Rejected("unattributed", "An incident without a patient and without an order belongs to nobody.")
     blank = Case(

@@ -1,7 +1,7 @@
 """The clock, the ladder and the commands of a case, in virtual time: each test is named for the behaviour it holds.
 
-Method: a tiny bench plays the part of the use cases and of the timer table. It keeps the case and the timers a decision sets, fires what is due in
-order, with the due time as "now", and remembers every event.
+Method: a tiny bench plays the part of the use cases and of the timer table. It keeps the case and the timers a decision sets, fires what is
+due in order, with the due time as "now", and remembers every event.
 """
 
 from collections.abc import Callable
@@ -302,7 +302,9 @@ def test_14_percentages_floor() -> None:
 
 def test_15_each_step_of_the_ladder_fires_once_at_its_deadline_and_the_owner_stays() -> None:
     bench = Bench()
-    climbed = [event for event in bench.run(at(11)) if type(event).__name__ in ("TargetBreached", "EscalationStepped") and event.level]
+    climbed: list[Any] = [
+        event for event in bench.run(at(11)) if type(event).__name__ in ("TargetBreached", "EscalationStepped") and event.level
+    ]
     told = [
         (type(event).__name__, event.at, event.level, event.page)
         for event in climbed

@@ -1,0 +1,60 @@
+"""`GET` of cases: a page, one, its clock."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Response, get
+from litestar.params import Parameter
+
+from services.escalation import usecases
+from services.escalation.api.views import case_body, clock_body, whole_body
+from services.escalation.store import Wanted
+from services.escalation.usecases import Desk
+from shared.contracts.cases import Status
+from shared.web import Principal, etag, page, read_cursor, requires
+from shared.web.pages import PAGE_LIMIT
+
+PAGE = 50
+
+
+@get("/v1/cases", guards=[requires("cases:read")])
+async def list_cases(
+    desk: Desk,
+    principal: Principal,
+    patient_ref: str | None = None,
+    location_id: str | None = None,
+    status: Status | None = None,
+    cursor: str | None = None,
+    limit: Annotated[int, Parameter(ge=1, le=PAGE_LIMIT)] = PAGE,
+) -> dict[str, Any]:
+    """Cases that the asker may see, newest first."""
+    sees_all = principal.sees(None, None)
+    after = read_cursor(cursor, datetime, UUID)
+    wanted = Wanted(
+        patient_ref=patient_ref,
+        location_id=location_id,
+        status=status,
+        locations=None if sees_all else list(principal.locations),
+        regions=None if sees_all else list(principal.regions),
+        after=(after[0], after[1]) if after else None,
+        limit=limit,
+    )
+    found = await usecases.cases(desk, wanted)
+    return dict(page(found, limit, case_body, lambda view: (view.case.opened_at, view.case.case_id)))
+
+
+@get("/v1/cases/{case_name:str}", guards=[requires("cases:read")])
+async def get_case(desk: Desk, principal: Principal, case_name: str) -> Response[dict[str, Any]]:
+    """One case, by id or reference."""
+    whole = await usecases.case(desk, case_name, principal)
+    return Response(whole_body(whole), headers={"etag": etag(whole.view.case.version)})
+
+
+@get("/v1/cases/{case_name:str}/clock", guards=[requires("cases:read")])
+async def get_case_clock(desk: Desk, principal: Principal, case_name: str) -> dict[str, Any]:
+    """Each target of a case with its story."""
+    return clock_body(await usecases.clock(desk, case_name, principal))
+
+
+ROUTES = [list_cases, get_case, get_case_clock]

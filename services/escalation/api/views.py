@@ -1,0 +1,95 @@
+"""A case as the contract spells it."""
+
+from typing import Any
+
+from services.escalation.domain import clock
+from services.escalation.domain.case import Case, told
+from services.escalation.usecases import CaseView, Clock, WholeCase
+
+CONTACT_PROMISE = "A person will be in touch."
+
+
+def case_body(view: CaseView) -> dict[str, Any]:
+    """The object of `GET /v1/cases/{id}`, which every command answers with too."""
+    case = view.case
+    first = clock.shown_first(case)
+    return {
+        "id": case.case_id,
+        "reference": case.reference,
+        "status": case.status,
+        "level": case.level,
+        "severity": case.severity,
+        "catalyst": case.catalyst,
+        "location_id": case.location_id,
+        "region": case.region,
+        "patient_ref": case.patient_ref,
+        "root_order_id": case.root_order_id,
+        "payer_class": case.payer_class,
+        "owner": {"staff_id": case.owner_staff_id} if case.owner_staff_id else None,
+        "incidents": case.incidents,
+        "opened_at": case.opened_at,
+        "policy": {"name": case.plan.name, "version": case.plan.version},
+        "story": {
+            "confirmed": case.story_confirmed,
+            "verbatim": view.story.verbatim,
+            "wished_outcome": view.story.wished_outcome,
+        },
+        "targets": [target.model_dump() for target in told(case)],
+        "next": {"milestone": first.milestone, "due_at": first.due_at} if first else None,
+        "promises": _promises(case),
+        "acknowledged_by": case.acknowledged_by,
+        "acknowledgement_expires_at": case.expires_at,
+        "paused": {"reason": case.paused_reason, "since": case.paused_at} if case.paused_reason else None,
+        "root_cause": case.root_cause,
+        "resolved_at": case.resolved_at,
+        "closed_at": case.closed_at,
+        "version": case.version,
+    }
+
+
+def whole_body(whole: WholeCase) -> dict[str, Any]:
+    """One case, with what staff wrote."""
+    return case_body(whole.view) | {
+        "notes": [{"kind": note.field, "text": note.text, "at": note.at, "by": note.by} for note in whole.notes]
+    }
+
+
+def clock_body(told_clock: Clock) -> dict[str, Any]:
+    """The clock of a case: what was promised, what became of it, in words."""
+    case = told_clock.case
+    return {
+        "case_id": case.case_id,
+        "reference": case.reference,
+        "timezone": told_clock.timezone,
+        "now": told_clock.now,
+        "patient_clock_seconds": told_clock.patient_seconds,
+        "pauses": [{"reason": pause.reason, "from": pause.starts_at, "to": pause.ends_at} for pause in case.pauses],
+        "targets": [
+            {
+                "milestone": line.target.milestone,
+                "goal": line.goal,
+                "segment": line.target.segment,
+                "state": line.target.state,
+                "starts_at": line.target.starts_at,
+                "open_seconds": line.target.open_seconds,
+                "due_at": line.target.due_at,
+                "met_at": line.target.met_at,
+                "breached_at": line.target.breached_at,
+                "elapsed_percent": line.elapsed_percent,
+                "history": [{"at": row.at, "what": row.what, "words": row.words} for row in line.history],
+            }
+            for line in told_clock.targets
+        ],
+    }
+
+
+def _promises(case: Case) -> list[dict[str, Any]]:
+    """What the patient was told when the case was opened: by when a person is in touch. Whatever was planned later, that is what counts."""
+    contact = next((target for target in case.targets if target.milestone == "contact"), None)
+    if contact is None:
+        return []
+    is_over = contact.met_at is not None
+    kept = is_over and contact.met_at is not None and contact.met_at < case.promised_contact_by
+    missed = (is_over and not kept) or contact.state == "breached"
+    state = "kept" if kept else "late" if missed else "open"
+    return [{"what": CONTACT_PROMISE, "promised_by": case.promised_contact_by, "state": state}]

@@ -1,0 +1,35 @@
+"""What time has come for escalation: targets, their warnings, steps of the ladder, stale acknowledgements, pauses that ran out."""
+
+from collections.abc import Sequence
+
+from services.escalation import usecases
+from services.escalation.usecases import Desk
+from shared.messaging import Transaction
+from shared.timers import Due, TimerHandler
+
+
+def kinds(desk: Desk) -> dict[str, TimerHandler]:
+    """The timers of escalation by kind; each has the case's id as its subject."""
+
+    async def when_target_is_due(tx: Transaction, due: Sequence[Due]) -> None:
+        await usecases.breach_targets(desk, tx, due)
+
+    async def when_warning_is_due(tx: Transaction, due: Sequence[Due]) -> None:
+        await usecases.warn_owners(desk, tx, due)
+
+    async def when_step_is_due(tx: Transaction, due: Sequence[Due]) -> None:
+        await usecases.climb(desk, tx, due)
+
+    async def when_ack_expiry_is_due(tx: Transaction, due: Sequence[Due]) -> None:
+        await usecases.expire_acknowledgements(desk, tx, due)
+
+    async def when_pause_end_is_due(tx: Transaction, due: Sequence[Due]) -> None:
+        await usecases.end_pauses(desk, tx, due)
+
+    return {
+        "target": when_target_is_due,
+        "warning": when_warning_is_due,
+        "step": when_step_is_due,
+        "ack_expiry": when_ack_expiry_is_due,
+        "pause_end": when_pause_end_is_due,
+    }

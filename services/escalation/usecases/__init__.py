@@ -1,0 +1,50 @@
+"""One function, one transaction: `hear` (what others told), `deadlines` (what time has come), `act` (what people ask), `queries`."""
+
+from services.escalation.usecases.act import (
+    Asked,
+    CaseView,
+    acknowledge,
+    add_note,
+    assign,
+    close,
+    pause,
+    record_action,
+    reopen,
+    resolve,
+    resume,
+    tell_story,
+)
+from services.escalation.usecases.deadlines import breach_targets, climb, end_pauses, expire_acknowledgements, warn_owners
+from services.escalation.usecases.desk import Desk
+from services.escalation.usecases.hear import take_incidents, take_notices, take_patients, take_restitutions
+from services.escalation.usecases.queries import Clock, WholeCase, case, cases, clock
+
+__all__ = [
+    "Asked",
+    "CaseView",
+    "Clock",
+    "Desk",
+    "WholeCase",
+    "acknowledge",
+    "add_note",
+    "assign",
+    "breach_targets",
+    "case",
+    "cases",
+    "climb",
+    "clock",
+    "close",
+    "end_pauses",
+    "expire_acknowledgements",
+    "pause",
+    "record_action",
+    "reopen",
+    "resolve",
+    "resume",
+    "take_incidents",
+    "take_notices",
+    "take_patients",
+    "take_restitutions",
+    "tell_story",
+    "warn_owners",
+]
