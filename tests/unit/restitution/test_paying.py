@@ -117,11 +117,6 @@ PATHS: list[tuple[MoneyState, ...]] = [
     ("none", "pending", "posted"),
     ("none",),
 ]
-    ("none", "pending", "posted", "reversed"),
-    ("none", "pending", "voided"),
-    ("none", "pending", "posted"),
-    ("none",),
-]
 
 
 @given(st.lists(st.tuples(st.sampled_from(PATHS), st.integers(0, 10**7)), max_size=20))
