@@ -86,7 +86,7 @@ def compose(words: Words, parts: Sequence[tuple[str, Mapping[str, str]]], settin
     text = words.opening.format(programme=setting.programme) + " ".join(dict.fromkeys(said))
     if setting.link is not None and any(words[name].has_link for name, _ in parts):
         text += " " + words.link_line.format(link=setting.link)
-    if setting.is_first and any(words[name].audience == "patient" for name, _ in parts):
+    if setting.is_first and any(words[name].audience == "patient" and not words[name].is_answer for name, _ in parts):
         text += " " + words.stop_line
     return plain(text)
 

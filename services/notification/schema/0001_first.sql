@@ -61,6 +61,7 @@ comment on table conversations is 'One row per number, under its keyed hash: its
 
 create table notices (
     notice_id uuid primary key,
+    seq bigint generated always as identity,
     case_id uuid,
     audience text not null check (audience in ('patient', 'staff')),
     template text not null,
@@ -94,14 +95,14 @@ create table notices (
     created_at timestamptz not null default clock_timestamp(),
     unique nulls not distinct (case_id, template, cause, recipient)
 );
-create index notices_case on notices (case_id, notice_id);
+create index notices_case on notices (case_id, seq);
 create index notices_waiting on notices (number_index) where status in ('queued', 'held');
 create index notices_lease on notices (lease_until) where status = 'sending';
-create index notices_pages on notices (number_index, notice_id) where audience = 'staff';
+create index notices_pages on notices (number_index, seq) where audience = 'staff';
 create index notices_counted on notices (patient_ref, sent_at) where audience = 'patient';
 create index notices_carried on notices (carried_by) where carried_by is not null;
 create unique index notices_sid on notices (provider_sid) where provider_sid is not null;
-comment on table notices is 'One message each. Times are business time, but lease_until and left_at, which are the machine''s; left_at is set before the first byte leaves; carried_by names the notice in whose text this one was told.';
+comment on table notices is 'One message each; seq is the order they were wished for. Times are business time, but lease_until and left_at, which are the machine''s; left_at is set before the first byte leaves; carried_by names the notice in whose text this one was told.';
 
 create table callbacks (
     provider_sid text not null,
@@ -129,8 +130,8 @@ create table messages (
     received_at timestamptz not null,
     created_at timestamptz not null default clock_timestamp()
 );
-create index messages_case on messages (case_id, message_id);
-create index messages_number on messages (number_index, message_id);
+create index messages_case on messages (case_id, created_at);
+create index messages_number on messages (number_index, created_at);
 comment on table messages is 'Texts from people, as ciphertext: under the key of the patient named by sealed_for, else under the master key.';
 
 create table links (

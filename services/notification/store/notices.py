@@ -17,12 +17,12 @@ _STATE = (
     " is_answer, typed_by, carried_by, segments, attempt, token, tries, looks, rank, queued_at, send_at, sent_at, version"
 )
 # What the sender needs besides the state; bytes are ciphertext, times are the machine's.
-_SENDING = "body, to_number, lease_until, left_at, provider_sid"
+_SENDING = "seq, body, to_number, lease_until, left_at, provider_sid"
 
 INSERT = f"""
 -- New notices; one that was wished for by the same cause already is left out.
 insert into notices ({_STATE}, body, to_number)
-select {_STATE}, body, to_number from jsonb_populate_recordset(null::notices, $1) order by notice_id
+select {_STATE}, body, to_number from jsonb_populate_recordset(null::notices, $1) with ordinality order by ordinality
 on conflict do nothing returning notice_id
 """
 SAVE = """
@@ -63,7 +63,7 @@ select {_STATE}, {_SENDING} from notices where number_index = $1 and status in (
 """
 OF_CASE = f"""
 -- All notices of a case, oldest first.
-select {_STATE}, {_SENDING} from notices where case_id = $1 order by notice_id limit 500
+select {_STATE}, {_SENDING} from notices where case_id = $1 order by seq limit 500
 """
 BY_ID = f"""
 -- One notice.
@@ -108,23 +108,27 @@ select distinct number_index from notices where notice_id = any($1::uuid[]) and 
 """
 OPEN_PAGES = """
 -- Cases this number was paged for that wait for somebody still, newest page first.
-select n.case_id, c.reference, (array_agg(n.staff_id order by n.notice_id desc))[1] as staff_id
+select n.case_id, c.reference, (array_agg(n.staff_id order by n.seq desc))[1] as staff_id
 from notices n join cases c using (case_id)
 where n.number_index = $1 and n.audience = 'staff' and n.template in ('page', 'page_again', 'assigned') and c.status = 'open'
   and n.status in ('sending', 'sent', 'delivered', 'undelivered', 'uncertain')
-group by n.case_id, c.reference order by max(n.notice_id) desc limit 50
+group by n.case_id, c.reference order by max(n.seq) desc limit 50
 """
 PAGED = """
 -- The member of staff that was paged at this number last.
-select staff_id from notices where number_index = $1 and audience = 'staff' and staff_id is not null order by notice_id desc limit 1
+select staff_id from notices where number_index = $1 and audience = 'staff' and staff_id is not null order by seq desc limit 1
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A notice with what its sender needs: ciphertexts, the lease (machine time), when its first byte left, the provider's id."""
+    """A notice with its place in the order (`seq`) and what its sender needs.
+
+    `body` and `to_number` are ciphertext; `lease_until` and `left_at` (when its first byte left) are machine time.
+    """
 
     notice: Notice
+    seq: int
     body: bytes | None
     to_number: bytes | None
     lease_until: datetime | None
@@ -262,6 +266,7 @@ def _rows(rows: Sequence[Any]) -> list[Row]:
     return [
         Row(
             Notice(**{name: row[name] for name in names}),
+            row["seq"],
             row["body"],
             row["to_number"],
             row["lease_until"],

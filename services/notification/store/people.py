@@ -33,7 +33,7 @@ where cases.version < excluded.version
 OPEN_CASES = """
 -- Open cases of everybody who shares a number, newest first.
 select c.case_id, c.reference, c.patient_ref from cases c join patients p using (patient_ref)
-where p.phone_index = $1 and c.status in ('open', 'acknowledged') order by c.case_id desc limit 50
+where p.phone_index = $1 and c.status in ('open', 'acknowledged') order by c.created_at desc limit 50
 """
 PATIENTS = """
 -- Patients by reference.

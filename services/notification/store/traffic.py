@@ -20,7 +20,7 @@ GIVE_TO_CASE = """
 -- Words that waited for an answer to "which case" belong to the case that was named.
 update messages set case_id = $3, patient_ref = $4 where number_index = $1 and case_id is null and meaning = 'choice' and received_at >= $2
 """
-MESSAGES_OF = "-- What people wrote about a case, oldest first.\nselect * from messages where case_id = $1 order by message_id limit 500"
+MESSAGES_OF = "-- What people wrote about a case, oldest first.\nselect * from messages where case_id = $1 order by created_at limit 500"
 KEEP_CALLBACK = """
 -- A delivery report, each kind once per message.
 insert into callbacks (provider_sid, provider_status, notice_id, error_code, applied) values ($1, $2, $3, $4, $5)

@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from shared.vault import Unreadable
-
 from services.notification import store
 from services.notification.domain import notice as rules
 from services.notification.domain.hear import CaseCopy
@@ -25,6 +23,7 @@ from shared.db import Connection
 from shared.kernel.errors import Rejected
 from shared.kernel.ids import new_id
 from shared.messaging import Transaction
+from shared.vault import Unreadable
 
 UNITS_MAX: Final = 1600
 ANSWERS_WITHIN: Final = timedelta(hours=24)

@@ -11,8 +11,6 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from shared.vault import Unreadable
-
 from services.notification import store
 from services.notification.domain import notice as rules
 from services.notification.domain.judge import ConsentWord
@@ -27,6 +25,7 @@ from shared.kernel.errors import Rejected, Transient
 from shared.kernel.ids import new_id
 from shared.messaging import Transaction
 from shared.telemetry import logs
+from shared.vault import Unreadable
 
 WATCH_SECONDS: Final = 2.0
 _AT_ONCE: Final = 50
@@ -77,7 +76,7 @@ async def report(desk: Desk, tx: Transaction, said: Report) -> None:
     if rows:
         await store.notices.known_as(tx.conn, rows[0].notice.notice_id, said.sid)
         await _each(tx, rows, lambda n: rules.reported(n, said.status, _code(said.error_code), tx.now))
-        await _remember(tx, rows)
+        await _remember(desk, tx, rows)
         if said.error_code == OPTED_OUT_AT_PROVIDER:
             await opt_out(desk, tx, rows[0].notice.number_index, "provider 21610")
 
@@ -146,7 +145,7 @@ async def _accepted(desk: Desk, tx: Transaction, rows: Sequence[Row], sid: str, 
         return decision
 
     await _each(tx, rows, decide)
-    await _remember(tx, rows)
+    await _remember(desk, tx, rows)
     if any(code == OPTED_OUT_AT_PROVIDER for _, code in reports):
         await opt_out(desk, tx, rows[0].notice.number_index, "provider 21610")
 
@@ -167,7 +166,7 @@ async def _each(tx: Transaction, rows: Sequence[Row], decide: Callable[[Notice],
     await store.notices.save(tx.conn, states)
 
 
-async def _remember(tx: Transaction, rows: Sequence[Row]) -> None:
+async def _remember(desk: Desk, tx: Transaction, rows: Sequence[Row]) -> None:
     """The conversation after a text left: it has said how to stop, and the next answer is about this case."""
     carrier = rows[0].notice
     if carrier.number_index is None:
@@ -175,7 +174,7 @@ async def _remember(tx: Transaction, rows: Sequence[Row]) -> None:
     found = await store.people.conversations(tx.conn, [carrier.number_index], locked=True)
     conversation = found[carrier.number_index]
     last = carrier.case_id if carrier.audience == "patient" and carrier.case_id else conversation.last_case_id
-    first = conversation.first_texted_at or tx.now
+    first = conversation.first_texted_at or (None if desk.words[carrier.template].is_answer else tx.now)
     await store.people.save_conversations(tx.conn, [replace(conversation, last_case_id=last, first_texted_at=first)])
 
 

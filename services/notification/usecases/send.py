@@ -14,8 +14,6 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from shared.vault import Unreadable
-
 from services.notification import store
 from services.notification.domain import notice as rules
 from services.notification.domain.judge import Go, Wait, judge, may_merge
@@ -36,6 +34,7 @@ from shared.kernel.errors import Unready
 from shared.kernel.ids import new_id
 from shared.messaging import Transaction
 from shared.timers import Due
+from shared.vault import Unreadable
 
 LEASE: Final = timedelta(seconds=60)
 LINK_LIVES: Final = timedelta(days=60)
@@ -151,7 +150,7 @@ async def _depart(
 
 def _texts(known: Directory, rows: dict[UUID, Row], group: Sequence[Notice], now: datetime) -> list[tuple[list[Notice], str, Link | None]]:
     """A group as texts: one where it fits into two parts, else one each."""
-    told = sorted(group, key=lambda n: (n.queued_at, n.notice_id))
+    told = sorted(group, key=lambda n: rows[n.notice_id].seq)
     text, link = _text(known, rows, told, now)
     if len(told) > 1 and segment(text)[1] > SEGMENTS_MAX:
         return [([one], *_text(known, rows, [one], now)) for one in told]
