@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import httpx
@@ -42,7 +42,7 @@ async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
         "notification", api.ROUTES, desk=world.desk, auth=Auth(audience="amends", lookup=lookup), pool=world.engine.pool
     )
     app = make_app([router], title="notification", health=health)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as opened:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(cast("Any", app)), base_url="http://here") as opened:
         yield opened
 
 

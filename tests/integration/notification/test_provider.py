@@ -23,6 +23,11 @@ async def reported(world: World, sid: str, status: str, notice_id: UUID | None =
         await usecases.report(world.desk, tx, Report(sid, status, code, notice_id))
 
 
+async def due_now(world: World) -> list[Due]:
+    rows = await world.engine.pool.fetch("select kind, subject, name, generation, due_at, data from timers")
+    return [Due(**row) for row in rows]
+
+
 async def the_status(world: World) -> str:
     ((_, status, _),) = await world.statuses()
     return status
@@ -57,9 +62,8 @@ async def test_when_neither_answer_nor_looks_tell_a_person_looks(world: World) -
 
 async def test_a_crash_before_the_first_byte_sends_it_once_after_all(world: World) -> None:
     await world.hears(world.case())
-    row = await world.engine.pool.fetchrow("select kind, subject, name, generation, due_at, data from timers")
     async with world.engine.transaction() as tx:
-        await send_due(world.desk, tx, [Due(**row)])
+        await send_due(world.desk, tx, await due_now(world))
         tx.afterwards.clear()
     assert world.sms.sent == [] and await the_status(world) == "sending"
     await world.silence()
@@ -70,9 +74,8 @@ async def test_a_crash_before_the_first_byte_sends_it_once_after_all(world: Worl
 
 async def test_a_stop_between_intent_and_call_keeps_the_text_back(world: World) -> None:
     await world.hears(world.case())
-    row = await world.engine.pool.fetchrow("select kind, subject, name, generation, due_at, data from timers")
     async with world.engine.transaction() as tx:
-        await send_due(world.desk, tx, [Due(**row)])
+        await send_due(world.desk, tx, await due_now(world))
         later, tx.afterwards[:] = list(tx.afterwards), []
     await world.texts("STOP")
     for run in later:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.integration.notification.conftest import MANAGER, NOON, PATIENT, REGI
 pytestmark = pytest.mark.integration
 
 
-def acknowledged(world: World, case_id: object, generation: int = 1) -> CaseAcknowledged:
+def acknowledged(world: World, case_id: UUID, generation: int = 1) -> CaseAcknowledged:
     event: CaseAcknowledged = world.case(
         CaseAcknowledged, case_id, status="acknowledged", generation=generation, expires_at=NOON + timedelta(hours=4)
     )
