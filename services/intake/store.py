@@ -37,10 +37,6 @@ select r.source, r.id, r.code, r.detail, r.errors, $6 from unnest($1::text[], $2
 on conflict (source, id) do update set code = excluded.code, detail = excluded.detail, errors = excluded.errors, at = excluded.at,
     times = events_refused.times + 1
 """
-FORGIVE: Final = """
--- Events that are accepted now are refused no longer.
-delete from events_refused r using unnest($1::text[], $2::text[]) as a (source, id) where r.source = a.source and r.id = a.id
-"""
 ROOTS: Final = """
 -- The root orders that these orders belong to, as far as they are known.
 select order_id, root_order_id from orders where order_id = any($1::text[])
@@ -61,7 +57,8 @@ from orders where root_order_id = any($1::text[])
 """
 VISITS: Final = """
 -- Every trip for these roots, with the root in front.
-select root_order_id, visit_id, order_id, location_id, at, on_date, miles from visits where root_order_id = any($1::text[]) order by visit_id
+select root_order_id, visit_id, order_id, location_id, at, on_date, miles from visits
+where root_order_id = any($1::text[]) order by visit_id
 """
 REMAKES: Final = """
 -- How often each of these roots was remade.
@@ -140,7 +137,8 @@ where p.patient_ref = n.patient_ref
 """
 EVENT: Final = """
 -- What became of one event, with its incident and its case.
-select e.source, e.id, e.type, e.location_id, e.at, e.created_at, e.status, e.why, e.incident_id, i.incident_type, i.case_id, i.case_reference
+select e.source, e.id, e.type, e.location_id, e.at, e.created_at, e.status, e.why, e.incident_id,
+    i.incident_type, i.case_id, i.case_reference
 from events_received e left join incidents i using (incident_id) where e.source = $1 and e.id = $2
 """
 REFUSED: Final = """
@@ -236,13 +234,6 @@ async def refuse(conn: Connection, refusals: Mapping[tuple[str, str], Problem], 
         await conn.execute(REFUSE, *(list(column) for column in zip(*rows, strict=True)), at)
 
 
-async def forgive(conn: Connection, names: Iterable[tuple[str, str]]) -> None:
-    """Forget the refusals of events that are accepted now."""
-    ordered = sorted(names)
-    if ordered:
-        await conn.execute(FORGIVE, [source for source, _ in ordered], [name for _, name in ordered])
-
-
 async def lock_histories(conn: Connection, mentioned: Collection[str]) -> dict[str, History]:
     """Lock the histories of all orders mentioned, made where nobody told of them: order or root id → history, shared where it is one root.
 
@@ -300,7 +291,15 @@ async def add_remakes(conn: Connection, remakes: Sequence[tuple[UUID, str, str, 
 async def add_incidents(conn: Connection, incidents: Sequence[tuple[Incident, str]], words: Sequence[SealedWords]) -> None:
     """New incidents, each with its status, and the words that some came with."""
     rows = [
-        (i.incident_id, i.incident_type, i.location_id, i.patient_ref, i.root_order_id, status, i.model_dump(mode="json", exclude_none=True))
+        (
+            i.incident_id,
+            i.incident_type,
+            i.location_id,
+            i.patient_ref,
+            i.root_order_id,
+            status,
+            i.model_dump(mode="json", exclude_none=True),
+        )
         for i, status in incidents
     ]
     if rows:

@@ -114,6 +114,6 @@ def problem_body(problem: Problem) -> dict[str, Any]:
 
 
 def _refused(arrival: Arrival, problem: Problem) -> Rejected:
-    """One event that is no CloudEvent: nothing could be read, so the whole request is refused; the counts say the same to who reads them."""
+    """One event that is no CloudEvent: nothing could be read, so the request is refused; the counts say the same to who reads them."""
     answer = _answer([Outcome(arrival, "rejected", problem)])
     return Rejected(problem.code, problem.detail, **answer, errors=answer["results"][0]["problem"]["errors"])

@@ -134,7 +134,14 @@ def report(
 
 
 def when_late(
-    rules: Rules, history: History, order: Order, due_at: datetime, incident_id: UUID, *, calendars: Mapping[str, Calendar], patient: Patient | None
+    rules: Rules,
+    history: History,
+    order: Order,
+    due_at: datetime,
+    incident_id: UUID,
+    *,
+    calendars: Mapping[str, Calendar],
+    patient: Patient | None,
 ) -> Decision[Verdict]:
     """The closing time of the promised day has come. Not ready: the order is late, once for this promise. `due_at` is that closing."""
     order = replace(order, watched_until=None)
@@ -245,4 +252,3 @@ def _why_nothing(rules: Rules, event: PosEvent, visit: Visit | None, history: Hi
     if isinstance(event.data, VisitCheckedIn) and event.data.reason in rules.trip_reasons:
         return "A trip for no order that is named; trips are counted for each order."
     return "Events of this kind are no incident by themselves."
-

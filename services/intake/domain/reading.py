@@ -122,7 +122,9 @@ def _check_attributes(attributes: Mapping[str, object]) -> None:
         if complaint:
             errors.append(("/" + name.replace("~", "~0").replace("/", "~1")[:64], complaint))
     if errors:
-        raise _Bad(Problem("invalid-event", "This is no CloudEvent 1.0: " + "; ".join(f"{p[1:]} {d}" for p, d in errors[:3]) + ".", tuple(errors)))
+        raise _Bad(
+            Problem("invalid-event", "This is no CloudEvent 1.0: " + "; ".join(f"{p[1:]} {d}" for p, d in errors[:3]) + ".", tuple(errors))
+        )
 
 
 def _complaint(name: str, value: object) -> str | None:
@@ -240,7 +242,9 @@ def _phone_of(data: PosData) -> str | None:
         return None
     number = e164(data.patient.phone)
     if number is None:
-        raise _Bad(Problem("invalid-data", "The patient's phone number cannot be dialled.", (("/data/patient/phone", "is no phone number"),)))
+        raise _Bad(
+            Problem("invalid-data", "The patient's phone number cannot be dialled.", (("/data/patient/phone", "is no phone number"),))
+        )
     return number
 
 

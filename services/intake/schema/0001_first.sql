@@ -29,7 +29,7 @@ create table events_refused (
     created_at timestamptz not null default clock_timestamp(),
     primary key (source, id)
 );
-comment on table events_refused is 'The last refusal of an event that named itself, so that its sender can ask; gone once it is accepted. at is business time.';
+comment on table events_refused is 'The last refusal of an event that named itself, so that its sender can ask; what events_received says beats it. at is business time.';
 
 create table orders (
     order_id text primary key,

@@ -87,5 +87,3 @@ def _read(record: Record) -> Arrival:
     except ValueError as error:
         return Arrival(None, None, problem=Problem("malformed-json", f"The body is no JSON this reads: {error}"))
     return domain.read_binary(attributes, data)
-
-

@@ -34,7 +34,15 @@ async def event_status(desk: Desk, source: str, name: str) -> dict[str, Any] | N
     if refused is None:
         return None
     problem = {"code": refused["code"], "detail": refused["detail"], "errors": refused["errors"]}
-    return {"source": source, "id": name, "status": "rejected", "incident": None, "case": None, "why": refused["detail"], "problem": problem}
+    return {
+        "source": source,
+        "id": name,
+        "status": "rejected",
+        "incident": None,
+        "case": None,
+        "why": refused["detail"],
+        "problem": problem,
+    }
 
 
 def _accepted(row: Mapping[str, Any]) -> dict[str, Any]:

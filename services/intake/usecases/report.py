@@ -76,7 +76,9 @@ class Book:
         return own, other
 
 
-async def report(desk: Desk, tx: Transaction, arrivals: Sequence[Arrival], places: Mapping[str, reference.Location] | None = None) -> list[Outcome]:
+async def report(
+    desk: Desk, tx: Transaction, arrivals: Sequence[Arrival], places: Mapping[str, reference.Location] | None = None
+) -> list[Outcome]:
     """Take these arrivals; one outcome each, in their order. `places`: the locations they name, where the caller has them."""
     if places is None:
         places = await reference.locations(tx.conn, {a.event.data.location_id for a in arrivals if a.event})
@@ -103,7 +105,9 @@ async def lock_book(tx: Transaction, order_ids: set[str]) -> Book:
 
 async def save_book(tx: Transaction, book: Book, words: Sequence[SealedWords] = ()) -> None:
     """Write what changed, set by set."""
-    orders = [order for history in book.histories.values() for order in history.orders.values() if order is not book.before.get(order.order_id)]
+    orders = [
+        order for history in book.histories.values() for order in history.orders.values() if order is not book.before.get(order.order_id)
+    ]
     await store.save_histories(tx.conn, orders, book.absorbed)
     await store.add_visits(tx.conn, [(book.root_of[visit.order_id], visit) for visit in book.visits])
     remakes = [(key, e.data.order_id, book.root_of[e.data.order_id], e.time) for key, e in book.remakes if isinstance(e.data, OrderRemade)]
