@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from litestar import Response, post
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.escalation import usecases
@@ -14,7 +14,7 @@ from shared.web import Principal, check_etag, etag, requires
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
-IfMatch = Annotated[str | None, Parameter(header="if-match", default=None)]
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
 Answer = Response[dict[str, Any]]
 WRITE = [requires("cases:write")]
 
@@ -59,7 +59,7 @@ class AddNote(Body):
 
 
 @post("/v1/cases/{case_name:str}/acknowledge", status_code=200, guards=WRITE)
-async def acknowledge_case(desk: Desk, principal: Principal, case_name: str, if_match: IfMatch) -> Answer:
+async def acknowledge_case(desk: Desk, principal: Principal, case_name: str, if_match: IfMatch = None) -> Answer:
     """Somebody takes it: the ladder stops."""
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)
@@ -68,7 +68,7 @@ async def acknowledge_case(desk: Desk, principal: Principal, case_name: str, if_
 
 
 @post("/v1/cases/{case_name:str}/assign", status_code=200, guards=WRITE)
-async def assign_case(desk: Desk, principal: Principal, case_name: str, data: Assign, if_match: IfMatch) -> Answer:
+async def assign_case(desk: Desk, principal: Principal, case_name: str, data: Assign, if_match: IfMatch = None) -> Answer:
     """Another owner, who is paged."""
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)
@@ -77,7 +77,7 @@ async def assign_case(desk: Desk, principal: Principal, case_name: str, data: As
 
 
 @post("/v1/cases/{case_name:str}/story", status_code=200, guards=WRITE)
-async def tell_case_story(desk: Desk, principal: Principal, case_name: str, data: TellStory, if_match: IfMatch) -> Answer:
+async def tell_case_story(desk: Desk, principal: Principal, case_name: str, data: TellStory, if_match: IfMatch = None) -> Answer:
     """The patient's story, and that it was read back."""
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)
@@ -86,7 +86,7 @@ async def tell_case_story(desk: Desk, principal: Principal, case_name: str, data
 
 
 @post("/v1/cases/{case_name:str}/actions", status_code=200, guards=WRITE)
-async def record_case_action(desk: Desk, principal: Principal, case_name: str, data: Act, if_match: IfMatch) -> Answer:
+async def record_case_action(desk: Desk, principal: Principal, case_name: str, data: Act, if_match: IfMatch = None) -> Answer:
     """What was done for the patient."""
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)
@@ -95,7 +95,7 @@ async def record_case_action(desk: Desk, principal: Principal, case_name: str, d
 
 
 @post("/v1/cases/{case_name:str}/notes", status_code=200, guards=WRITE)
-async def add_case_note(desk: Desk, principal: Principal, case_name: str, data: AddNote, if_match: IfMatch) -> Answer:
+async def add_case_note(desk: Desk, principal: Principal, case_name: str, data: AddNote, if_match: IfMatch = None) -> Answer:
     """A note for colleagues."""
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)
@@ -104,7 +104,7 @@ async def add_case_note(desk: Desk, principal: Principal, case_name: str, data: 
 
 
 @post("/v1/cases/{case_name:str}/pause", status_code=200, guards=WRITE)
-async def pause_case(desk: Desk, principal: Principal, case_name: str, data: Pause, if_match: IfMatch) -> Answer:
+async def pause_case(desk: Desk, principal: Principal, case_name: str, data: Pause, if_match: IfMatch = None) -> Answer:
     """The clock stands, for a reason with a budget."""
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)
@@ -113,7 +113,7 @@ async def pause_case(desk: Desk, principal: Principal, case_name: str, data: Pau
 
 
 @post("/v1/cases/{case_name:str}/resume", status_code=200, guards=WRITE)
-async def resume_case(desk: Desk, principal: Principal, case_name: str, if_match: IfMatch) -> Answer:
+async def resume_case(desk: Desk, principal: Principal, case_name: str, if_match: IfMatch = None) -> Answer:
     """The clock runs again."""
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)
@@ -122,7 +122,7 @@ async def resume_case(desk: Desk, principal: Principal, case_name: str, if_match
 
 
 @post("/v1/cases/{case_name:str}/resolve", status_code=200, guards=WRITE)
-async def resolve_case(desk: Desk, principal: Principal, case_name: str, data: Resolve, if_match: IfMatch) -> Answer:
+async def resolve_case(desk: Desk, principal: Principal, case_name: str, data: Resolve, if_match: IfMatch = None) -> Answer:
     """The recovery is done; 409 before the story is confirmed."""
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)
@@ -131,7 +131,7 @@ async def resolve_case(desk: Desk, principal: Principal, case_name: str, data: R
 
 
 @post("/v1/cases/{case_name:str}/close", status_code=200, guards=WRITE)
-async def close_case(desk: Desk, principal: Principal, case_name: str, if_match: IfMatch) -> Answer:
+async def close_case(desk: Desk, principal: Principal, case_name: str, if_match: IfMatch = None) -> Answer:
     """After the resolution."""
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)
@@ -140,7 +140,7 @@ async def close_case(desk: Desk, principal: Principal, case_name: str, if_match:
 
 
 @post("/v1/cases/{case_name:str}/reopen", status_code=200, guards=WRITE)
-async def reopen_case(desk: Desk, principal: Principal, case_name: str, data: Reopen, if_match: IfMatch) -> Answer:
+async def reopen_case(desk: Desk, principal: Principal, case_name: str, data: Reopen, if_match: IfMatch = None) -> Answer:
     """It was not over after all."""
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)

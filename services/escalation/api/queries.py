@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from services.escalation import usecases
 from services.escalation.api.views import case_body, clock_body, whole_body
@@ -26,7 +26,7 @@ async def list_cases(
     location_id: str | None = None,
     status: Status | None = None,
     cursor: str | None = None,
-    limit: Annotated[int, Parameter(ge=1, le=PAGE_LIMIT)] = PAGE,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_LIMIT)] = PAGE,
 ) -> dict[str, Any]:
     """Cases that the asker may see, newest first."""
     sees_all = principal.sees(None, None)

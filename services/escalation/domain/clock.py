@@ -60,12 +60,13 @@ def meet(turn: Turn, milestones: tuple[Milestone, ...]) -> None:
 
 
 def warn(case: Case, milestone: Milestone, percent: int, segment: int, store: Store, now: datetime) -> Decision[Case]:
-    """`percent` of a target's open time is gone: its owner alone is told, once."""
+    """`percent` of a target's open time is gone: its owner alone is told, once; the next warning of the target is set."""
     turn = Turn(case, store, now)
     target = case.target(milestone)
     if not case.is_live or segment != case.segment or target is None or target.state != "running" or percent in target.warned:
         return turn.decision()
-    turn.change_target(target, warned=(*target.warned, percent))
+    target = turn.change_target(target, warned=(*target.warned, percent))
+    _schedule_warning(turn, target, above=percent)
     owner = (case.owner_staff_id,) if case.owner_staff_id else ()
     turn.page(say.TargetAtRisk, owner, milestone=milestone, percent=percent, due_at=target.due_at)
     return turn.decision()
@@ -182,18 +183,24 @@ def _run_again(turn: Turn, reason: str) -> None:
 
 
 def _schedule(turn: Turn, target: Target, not_before: datetime | None = None) -> None:
-    """Timers of a target and of its warnings that have not fired; all stand while it is paused."""
+    """The timers of a target and of its next warning; both stand while it is paused."""
     at = target.due_at if target.due_at is None or not_before is None else max(target.due_at, not_before)
     turn.schedule("target", target.milestone, target.segment, at)
+    _schedule_warning(turn, target, not_before=not_before)
+
+
+def _schedule_warning(turn: Turn, target: Target, above: int = 0, not_before: datetime | None = None) -> None:
+    """The first warning above `above` percent that was not given. One row a target: the next is set when it fires."""
     for percent in turn.case.plan.warn_percents:
-        if percent in target.warned:
+        if percent in target.warned or percent <= above:
             continue
+        name = f"{target.milestone}:{percent}"
         warn_at = None if target.due_at is None else turn.due(target.starts_at, target.open_seconds * percent // 100)
-        if warn_at is not None and not_before is not None and warn_at < not_before:
-            # Behind us by a new plan: the deadline itself will tell, or has.
-            turn.cancel("warning", "re-planned", f"{target.milestone}:{percent}", target.segment)
-        else:
-            turn.schedule("warning", f"{target.milestone}:{percent}", target.segment, warn_at)
+        if warn_at is None or not_before is None or warn_at >= not_before:
+            turn.schedule("warning", name, target.segment, warn_at)
+            return
+        # Behind us by a new plan: the next one, or the deadline itself, will tell.
+        turn.cancel("warning", "re-planned", name, target.segment)
 
 
 def _cancel(turn: Turn, target: Target, reason: str) -> None:

@@ -29,7 +29,7 @@ class Stores:
             on_duty=tuple(location.on_duty(moment)),
             associates=tuple(people.associates) if people else (),
             managers=tuple(people.managers) if people else (),
-            regionals=tuple(people.regionals) if people else (),
+            regionals=tuple(people.regional_managers) if people else (),
         )
 
 
