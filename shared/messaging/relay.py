@@ -166,7 +166,7 @@ class Relay:
         return sent
 
     async def _acknowledged(self, reached: Position, *, must: bool) -> Position:
-        """Move past every chunk whose sends are all acknowledged; wait for the first where `must`. Raises the KafkaError of a failed send."""
+        """Move past every chunk that is acknowledged; wait for the first where `must`. Raises the KafkaError of a failed send."""
         while self._in_flight:
             position, sends = self._in_flight[0]
             if not must and not all(send.done() for send in sends):

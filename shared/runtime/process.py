@@ -7,7 +7,7 @@ consumers first, then timers, then what is under way, then the relays (once thei
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -158,7 +158,8 @@ class Process:
 
     def _auth(self, r: Running) -> Auth:
         async def lookup(key_id: str) -> Access | None:
-            return await reference.access(r.engine.pool, key_id)
+            known = await reference.access(r.engine.pool, key_id)
+            return Access(**{f.name: getattr(known, f.name) for f in fields(Access)}) if known else None
 
         return Auth(
             audience="amends",

@@ -1,0 +1,269 @@
+"""Everything in one process under one data folder: the real PostgreSQL and Kafka, all services, pages, the phone and the clock.
+
+Called by `amends up`, `amends demo` and the tests. Invariants: one folder has one stack at a time; a stop goes in order and is bounded; a
+start after kill -9 stops what it finds and goes on with everything that was stored.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+from pydantic import SecretStr
+
+from shared.db import NewerSchema, Pool, open_pool
+from shared.embedded.devclock import DevClock, clock_routes
+from shared.embedded.kafka import EmbeddedKafka
+from shared.embedded.keys import Keys, keys_of
+from shared.embedded.phone import Phone
+from shared.embedded.postgres import EmbeddedPostgres
+from shared.embedded.processes import EmbeddedError
+from shared.kernel.clock import MovableClock
+from shared.runtime import Host, Process, Service
+from shared.runtime.host import migrate_service
+from shared.settings import Settings
+from shared.telemetry import logs
+from shared.vault import Vault
+from shared.web.app import HttpServer, PortTaken, make_app
+
+Build = Callable[[Host], Service]
+RUN_FILE: Final = "run.json"
+PHONE_NUMBER: Final = "+12025550100"
+
+
+class Stack:
+    """`builders`: each service's `build` with its schema folder, by name; `routes`: further handlers of the application."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        builders: Mapping[str, tuple[Build, Path]],
+        data: Path,
+        *,
+        clock: MovableClock | None = None,
+        say: Callable[[str], None] = lambda _: None,
+        asyncapi: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.settings, self.data = settings, data.absolute()
+        self._builders, self._say, self._asyncapi = builders, say, asyncapi
+        self.clock = clock or MovableClock()
+        self.postgres: EmbeddedPostgres | None = None
+        self.kafka: EmbeddedKafka | None = None
+        self.process: Process | None = None
+        self.dev: DevClock | None = None
+        self.phone: Phone | None = None
+        self._server: HttpServer | None = None
+        self._pools: dict[str, Pool] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._log = logs.get("stack")
+
+    @property
+    def url(self) -> str:
+        """Where the pages and the API are."""
+        assert self._server is not None, "the address is known once started"
+        return f"http://{_name(self.settings.http.host)}:{self._server.port}"
+
+    async def start(self) -> None:
+        """Everything up. Raises EmbeddedError with a sentence that names the way out; what was started by then is stopped again."""
+        try:
+            await self._start()
+        except BaseException as error:
+            await self.stop()
+            raise _sentence(error, self.data) from error
+
+    async def _start(self) -> None:
+        _writable(self.data)
+        port = self.settings.http.port or _free_port(self.settings.http.host)
+        _check_port(self.settings.http.host, port)
+        keys = keys_of(self.data)
+        owner_dsn, servers = await self._servers()
+        for name, (_, schema) in self._builders.items():
+            await migrate_service(self.settings.postgres.dsn_of(name) or owner_dsn, name, schema)
+        for name in self._builders:
+            self._pools[name] = await self._pool(name)
+        public_url = (self.settings.http.public_url or f"http://{_name(self.settings.http.host)}:{port}").rstrip("/")
+        self.phone = phone = Phone(public_url, keys.sms_account, keys.sms_token, PHONE_NUMBER, self.clock, self.data)
+        self.dev = DevClock(self.clock, self.data / "clock.json", extra_busy=lambda: phone.busy > 0)
+        self.dev.load()
+        host = self._host(keys, public_url, port)
+        kafka = self.settings.kafka
+        self.process = Process(
+            host,
+            [build for build, _ in self._builders.values()],
+            bootstrap_servers=servers,
+            partitions=kafka.partitions,
+            replication_factor=kafka.replication_factor,
+            retention_ms=kafka.retention_ms,
+            ingress_hours=kafka.ingress_retention_hours,
+        )
+        self.dev.process = self.process
+        app = make_app(
+            [*self.process.routers(), self.phone.router(), *clock_routes(self.dev)],
+            title="Amends",
+            health=self.process.health,
+            asyncapi=self._asyncapi,
+        )
+        self._server = HttpServer(app, self.settings.http.host, port)
+        await self.process.start()
+        await self._server.start()
+        self._tasks = [asyncio.create_task(self.dev.run(), name="devclock")]
+        self._write_run_file(owner_dsn, servers)
+
+    async def _servers(self) -> tuple[str, str]:
+        """The owner's DSN and Kafka's address: one's own where named, else the embedded ones, started side by side."""
+        starting = []
+        if self.settings.postgres.is_embedded:
+            self.postgres = EmbeddedPostgres(self.data / "postgres")
+            starting.append(self.postgres.start())
+        if self.settings.kafka.bootstrap_servers is None:
+            self.kafka = EmbeddedKafka(self.data / "kafka", port=self.settings.kafka.embedded_port)
+            starting.append(self.kafka.start())
+        for outcome in await asyncio.gather(*starting, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+        own = self.settings.postgres.dsn
+        owner_dsn = self.postgres.dsn() if self.postgres else own.get_secret_value() if own else ""
+        servers = self.settings.kafka.bootstrap_servers or (self.kafka.bootstrap_servers if self.kafka else "")
+        return owner_dsn, servers
+
+    async def _pool(self, name: str) -> Pool:
+        dsn = self.settings.postgres.dsn_of(name)
+        if dsn is None:
+            assert self.postgres is not None, "without a DSN the database is embedded"
+            dsn = self.postgres.dsn(user=f"amends_{name}")
+        return await open_pool(dsn, schema=name, size=self.settings.postgres.pool_size)
+
+    def _host(self, keys: Keys, public_url: str, port: int) -> Host:
+        sms = self.settings.sms.model_copy(
+            update={
+                "account_sid": keys.sms_account,
+                "auth_token": _secret(keys.sms_token),
+                "from_number": PHONE_NUMBER,
+                "base_url": f"http://{_name(self.settings.http.host)}:{port}",
+            }
+        )
+        # With an account of one's own the texts leave for good; without one they go to the phone on the page.
+        settings = self.settings if self.settings.sms.account_sid else self.settings.model_copy(update={"sms": sms})
+        chosen = self.settings.vault
+        vault = Vault.from_keys(
+            chosen.key_id,
+            {
+                chosen.key_id: _bytes(chosen.master_key.get_secret_value() if chosen.master_key else keys.master_key),
+                **{key_id: _bytes(key.get_secret_value()) for key_id, key in chosen.retired_keys.items()},
+            },
+            _bytes(chosen.index_key.get_secret_value() if chosen.index_key else keys.index_key),
+        )
+        signing = keys.signing
+        return Host(
+            pools=self._pools,
+            clock=self.clock,
+            vault=vault,
+            settings=settings,
+            public_url=public_url,
+            service_urls=dict.fromkeys(self._builders, f"http://{_name(self.settings.http.host)}:{port}"),
+            signing_key=signing,
+            verifying_key=signing.public_key(),
+            is_demo=True,
+        )
+
+    def _write_run_file(self, owner_dsn: str, servers: str) -> None:
+        """How a command beside this process finds it; holds no secret (the database's socket is private to its owner)."""
+        row = {"pid": os.getpid(), "url": self.url, "dsn": owner_dsn, "kafka": servers}
+        fresh = self.data / (RUN_FILE + ".new")
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            json.dump(row, out)
+        fresh.replace(self.data / RUN_FILE)
+
+    async def stop(self) -> None:
+        """In order, within ten seconds: pages, services, then the servers."""
+        (self.data / RUN_FILE).unlink(missing_ok=True)
+        if self._server is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._server.stop(), 3)
+        if self.process is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.process.stop(), 5)
+        if self.phone is not None:
+            await self.phone.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.dev is not None:
+            self.dev.keep()
+        await asyncio.gather(*(_close(pool) for pool in self._pools.values()))
+        self._pools.clear()
+        stopping = [server.stop() for server in (self.kafka, self.postgres) if server is not None]
+        await asyncio.gather(*stopping, return_exceptions=True)
+        self.process = self._server = self.kafka = self.postgres = None
+
+
+async def _close(pool: Pool) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), 2)
+    except TimeoutError:
+        pool.terminate()
+
+
+def _sentence(error: BaseException, data: Path) -> BaseException:
+    """What people read where something is in the way."""
+    if isinstance(error, NewerSchema):
+        return EmbeddedError(f"{data} was written by a newer Amends: {error}.")
+    if isinstance(error, PortTaken):
+        return EmbeddedError(str(error))
+    if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
+        return EmbeddedError(f"PostgreSQL refuses us ({error}); check AMENDS_POSTGRES__DSN and the services' own DSNs.")
+    if isinstance(error, ConnectionError) or (isinstance(error, OSError) and not isinstance(error, PermissionError)):
+        return EmbeddedError(f"A server does not answer ({error}); check AMENDS_POSTGRES__… and AMENDS_KAFKA__BOOTSTRAP_SERVERS.")
+    return error
+
+
+def _writable(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        probe = data / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as fault:
+        raise EmbeddedError(f"The folder {data} cannot be written ({fault.strerror}); name another with --data DIR.") from fault
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _check_port(host: str, port: int) -> None:
+    """Say so before anything is started, not after."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as fault:
+            raise EmbeddedError(f"Port {port} cannot be used ({fault.strerror}); name another with --port (0 picks a free one).") from fault
+
+
+def _name(host: str) -> str:
+    return "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host
+
+
+def _bytes(key: str) -> bytes:
+    try:
+        raw = base64.b64decode(key, validate=True)
+    except ValueError:
+        raw = b""
+    if len(raw) != 32:
+        raise EmbeddedError("A vault key is not 32 bytes in base64; make one with `openssl rand -base64 32`.")
+    return raw
+
+
+def _secret(text: str) -> SecretStr:
+    return SecretStr(text)

@@ -1,0 +1,13 @@
+"""Everybody's local copy of locations, staff and access, kept from the directory's compacted topics in the service's own schema.
+
+Called by use cases and doors of every service. Invariant: a row never goes back to a lower version; no service asks another.
+A use case that lacks a row raises `Unready`: the fact is kept and tried again, never refused for it.
+"""
+
+from shared.reference.copies import heard, subscribe, take_access, take_locations, take_staff
+from shared.reference.queries import Access, Location, People, Staff, access, access_version, locations, people_of, staff
+
+__all__ = [
+    "Access", "Location", "People", "Staff", "access", "access_version", "heard", "locations", "people_of", "staff", "subscribe",
+    "take_access", "take_locations", "take_staff",
+]  # fmt: skip

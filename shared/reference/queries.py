@@ -1,0 +1,190 @@
+"""Asking the local copy: set-based reads, and calendars kept ready."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from shared.calendars import Calendar
+from shared.contracts.directory import LocationChanged, Shift
+from shared.db import Connection, Pool
+
+OF_LOCATIONS: Final = "select location_id, version, data from reference_locations where location_id = any($1::text[])"
+OF_STAFF: Final = "select staff_id, data from reference_staff where staff_id = any($1::text[])"
+OF_PEOPLE: Final = """
+-- Who works at these locations or answers for their regions.
+select l.location_id, s.staff_id, s.role, s.locations @> array[l.location_id] as works_here
+from reference_locations l
+join reference_staff s on s.active and (s.locations @> array[l.location_id] or s.regions @> array[l.region])
+where l.location_id = any($1::text[]) order by s.staff_id
+"""
+OF_ACCESS: Final = """
+-- A key, with the person it acts as.
+select a.data as key, s.data as person
+from reference_access a left join reference_staff s on s.staff_id = a.data ->> 'staff_id' where a.key_id = $1
+"""
+
+# How often a service heard of keys or staff: what an auth cache is valid for. In-process only; other processes keep their own.
+_access_changes: Counter[str] = Counter()
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A store as its services need it; `calendar` is ready to ask, `roster` in wall time of the store."""
+
+    location_id: str
+    name: str
+    region: str
+    region_name: str
+    timezone: str
+    phone: str | None
+    country: str
+    subdivision: str | None
+    coordinates: tuple[str, str] | None
+    calendar: Calendar
+    roster: tuple[Shift, ...]
+    version: int
+
+    def on_duty(self, at: datetime) -> list[str]:
+        """The staff ids whose shift holds `at` (UTC), in the roster's order."""
+        wall = at.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None).isoformat(timespec="minutes")
+        return list(dict.fromkeys(shift.staff_id for shift in self.roster if shift.starts[:16] <= wall < shift.ends[:16]))
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """A member of staff."""
+
+    staff_id: str
+    name: str
+    role: str
+    locations: tuple[str, ...]
+    regions: tuple[str, ...]
+    phone: str | None
+    email: str | None
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Staff ids by what they are to one location, each sorted."""
+
+    associates: tuple[str, ...] = ()
+    managers: tuple[str, ...] = ()
+    regional_managers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A key with the person it acts as; see `shared/web/auth.py`."""
+
+    key_id: str
+    hash: str
+    scopes: frozenset[str]
+    revoked: bool
+    staff_id: str | None
+    role: str | None
+    locations: tuple[str, ...]
+    regions: tuple[str, ...]
+
+
+async def locations(conn: Connection | Pool, ids: Iterable[str]) -> dict[str, Location]:
+    """Those of `ids` that are known, in one read."""
+    rows = await conn.fetch(OF_LOCATIONS, list(set(ids)))
+    return {row["location_id"]: _location(row["location_id"], row["version"], _Frozen(row["data"])) for row in rows}
+
+
+async def staff(conn: Connection | Pool, ids: Iterable[str]) -> dict[str, Staff]:
+    """Those of `ids` that are known, in one read."""
+    return {row["staff_id"]: _staff(row["data"]) for row in await conn.fetch(OF_STAFF, list(set(ids)))}
+
+
+async def people_of(conn: Connection | Pool, location_ids: Iterable[str]) -> dict[str, People]:
+    """Who works where, in one read; a location nobody works at is absent."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in await conn.fetch(OF_PEOPLE, list(set(location_ids))):
+        kinds = found.setdefault(row["location_id"], {"associate": [], "store_manager": [], "regional_manager": []})
+        is_regional = row["role"] == "regional_manager"
+        if row["role"] in kinds and (row["works_here"] or is_regional):
+            kinds[row["role"]].append(row["staff_id"])
+    return {
+        place: People(tuple(kinds["associate"]), tuple(kinds["store_manager"]), tuple(kinds["regional_manager"]))
+        for place, kinds in found.items()
+    }  # fmt: skip
+
+
+async def access(conn: Connection | Pool, key_id: str) -> Access | None:
+    """A key, or None. One whose person has left is revoked with them."""
+    row = await conn.fetchrow(OF_ACCESS, key_id)
+    if row is None:
+        return None
+    key, person = row["key"], row["person"] or {}
+    acts_as: str | None = key.get("staff_id")
+    return Access(
+        key_id=key["key_id"],
+        hash=key["hash"],
+        scopes=frozenset(key["scopes"]),
+        revoked=key["revoked"] or (acts_as is not None and not person.get("active", False)),
+        staff_id=acts_as,
+        role=person.get("role"),
+        locations=tuple(person.get("locations", ())),
+        regions=tuple(person.get("regions", ())),
+    )
+
+
+def access_version(service: str) -> int:
+    """Changes whenever this service heard of keys or staff."""
+    return _access_changes[service]
+
+
+def forget_access(service: str) -> None:
+    """Something about keys or staff changed: the next look-up reads anew. To be called once the change is committed."""
+    _access_changes[service] += 1
+
+
+class _Frozen:
+    """A row's JSON behind its identity, so that the cache below is keyed by location and version alone."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.data = data
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Frozen) and (self.data is other.data or self.data == other.data)
+
+
+@lru_cache(maxsize=4096)
+def _location(location_id: str, version: int, row: _Frozen) -> Location:
+    told = LocationChanged.model_validate(row.data)
+    return Location(
+        location_id=location_id,
+        name=told.name,
+        region=told.region,
+        region_name=told.region_name,
+        timezone=told.timezone,
+        phone=told.phone,
+        country=told.country,
+        subdivision=told.subdivision,
+        coordinates=told.coordinates,
+        calendar=Calendar.of(row.data),
+        roster=told.roster,
+        version=version,
+    )
+
+
+def _staff(row: Mapping[str, Any]) -> Staff:
+    return Staff(
+        staff_id=row["staff_id"],
+        name=row["name"],
+        role=row["role"],
+        locations=tuple(row["locations"]),
+        regions=tuple(row["regions"]),
+        phone=row["phone"],
+        email=row["email"],
+        active=row["active"],
+    )
