@@ -4,14 +4,14 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from services.restitution import store
 from services.restitution.usecases import Desk
 from shared import reference
 from shared.web import Principal, requires
 
-Month = Annotated[str | None, Parameter(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", default=None, required=False)]
+Month = Annotated[str | None, QueryParameter(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 
 
 @get("/v1/ledger", guards=[requires("restitutions:read")])
@@ -28,7 +28,7 @@ async def list_ledger(desk: Desk, principal: Principal, case_id: UUID) -> dict[s
 
 
 @get("/v1/budgets", guards=[requires("restitutions:read")])
-async def list_budgets(desk: Desk, principal: Principal, month: Month, location_id: str | None = None) -> dict[str, Any]:
+async def list_budgets(desk: Desk, principal: Principal, location_id: str | None = None, month: Month = None) -> dict[str, Any]:
     """What each store's month has reserved and posted, and where it stands, newest month first."""
     async with desk.engine.pool.acquire() as conn:
         rows = await store.budgets_of(conn, [location_id] if location_id else None, month)

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from litestar import Response, get, post
-from litestar.params import Parameter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from litestar.params import HeaderParameter
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.restitution import store, usecases
 from services.restitution.domain import CaseCopy, Restitution
@@ -17,7 +17,7 @@ from shared.web import Principal, check_etag, etag, page, read_cursor, requires
 
 PAGE: Final = 50
 AMOUNT_MAX: Final = 100_000_000
-IfMatch = Annotated[str | None, Parameter(header="If-Match", default=None, required=False)]
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
 Answer = Response[dict[str, Any]]
 
 
@@ -27,17 +27,25 @@ def _printable(text: str) -> str:
     return text
 
 
+def _whole(amount: object) -> object:
+    """The framework bends text and truth values into numbers; money is not bent."""
+    if amount is not None and (isinstance(amount, bool) or not isinstance(amount, int)):
+        raise ValueError("an amount is a whole number of minor units")
+    return amount
+
+
+Amount = Annotated[int | None, Field(ge=0, le=AMOUNT_MAX), BeforeValidator(_whole)]
 Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable)]
 
 
 class Wanted(BaseModel):
     """What a person asks for. An amount is needed for money's worth; a gesture may have a value."""
 
-    model_config = ConfigDict(extra="ignore", strict=False)
+    model_config = ConfigDict(extra="ignore")
 
     case_id: UUID
     kind: Kind
-    amount_minor: Annotated[int, Field(ge=0, le=AMOUNT_MAX, strict=True)] | None = None
+    amount_minor: Amount = None
     reason: Reason
 
 
@@ -46,7 +54,7 @@ class Approval(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    amount_minor: Annotated[int, Field(gt=0, le=AMOUNT_MAX, strict=True)] | None = None
+    amount_minor: Amount = None
 
 
 class Because(BaseModel):
@@ -122,7 +130,7 @@ async def request_restitution(desk: Desk, principal: Principal, data: Wanted) ->
 
 @post("/v1/restitutions/{restitution_id:uuid}/approve", status_code=200, guards=[requires("restitutions:write")])
 async def approve_restitution(
-    desk: Desk, principal: Principal, restitution_id: UUID, if_match: IfMatch, data: Approval | None = None
+    desk: Desk, principal: Principal, restitution_id: UUID, data: Approval | None = None, if_match: IfMatch = None
 ) -> Answer:
     """One person's yes."""
     async with desk.engine.transaction() as tx:
@@ -132,7 +140,7 @@ async def approve_restitution(
 
 
 @post("/v1/restitutions/{restitution_id:uuid}/decline", status_code=200, guards=[requires("restitutions:write")])
-async def decline_restitution(desk: Desk, principal: Principal, restitution_id: UUID, data: Because, if_match: IfMatch) -> Answer:
+async def decline_restitution(desk: Desk, principal: Principal, restitution_id: UUID, data: Because, if_match: IfMatch = None) -> Answer:
     """One person's no, with the reason."""
     async with desk.engine.transaction() as tx:
         state = await usecases.decline(desk, tx, restitution_id, principal, _admit(principal, if_match), data.reason)
@@ -140,7 +148,7 @@ async def decline_restitution(desk: Desk, principal: Principal, restitution_id: 
 
 
 @post("/v1/restitutions/{restitution_id:uuid}/offer", status_code=200, guards=[requires("restitutions:write")])
-async def offer_restitution(desk: Desk, principal: Principal, restitution_id: UUID, if_match: IfMatch) -> Answer:
+async def offer_restitution(desk: Desk, principal: Principal, restitution_id: UUID, if_match: IfMatch = None) -> Answer:
     """Tell the patient; 409 before the story is confirmed."""
     async with desk.engine.transaction() as tx:
         state = await usecases.offer(desk, tx, restitution_id, principal, _admit(principal, if_match))
@@ -148,7 +156,7 @@ async def offer_restitution(desk: Desk, principal: Principal, restitution_id: UU
 
 
 @post("/v1/restitutions/{restitution_id:uuid}/accept", status_code=200, guards=[requires("restitutions:read", patient_too=True)])
-async def accept_restitution(desk: Desk, principal: Principal, restitution_id: UUID, if_match: IfMatch) -> Answer:
+async def accept_restitution(desk: Desk, principal: Principal, restitution_id: UUID, if_match: IfMatch = None) -> Answer:
     """The patient's choice, by the patient or by a person for them."""
     if principal.kind != "patient" and not principal.may("restitutions:write"):
         raise Rejected("forbidden", "This key or person may not do that.", needs=["restitutions:write"])
@@ -158,7 +166,7 @@ async def accept_restitution(desk: Desk, principal: Principal, restitution_id: U
 
 
 @post("/v1/restitutions/{restitution_id:uuid}/settle", status_code=200, guards=[requires("restitutions:write")])
-async def settle_restitution(desk: Desk, principal: Principal, restitution_id: UUID, if_match: IfMatch) -> Answer:
+async def settle_restitution(desk: Desk, principal: Principal, restitution_id: UUID, if_match: IfMatch = None) -> Answer:
     """An accepted gesture in kind was given."""
     async with desk.engine.transaction() as tx:
         state = await usecases.settle_in_kind(desk, tx, restitution_id, principal, _admit(principal, if_match))
@@ -166,7 +174,7 @@ async def settle_restitution(desk: Desk, principal: Principal, restitution_id: U
 
 
 @post("/v1/restitutions/{restitution_id:uuid}/reverse", status_code=200, guards=[requires("restitutions:write")])
-async def reverse_restitution(desk: Desk, principal: Principal, restitution_id: UUID, data: Because, if_match: IfMatch) -> Answer:
+async def reverse_restitution(desk: Desk, principal: Principal, restitution_id: UUID, data: Because, if_match: IfMatch = None) -> Answer:
     """Take it back, with the reason."""
     async with desk.engine.transaction() as tx:
         state = await usecases.reverse(desk, tx, restitution_id, principal, _admit(principal, if_match), data.reason)

@@ -219,7 +219,7 @@ def _amount(state: Restitution, given: int | None) -> int:
         if computed or state.approved_by:
             raise Rejected("amount-fixed", "The amount is not the approver's to change.", pointer="/amount_minor")
         return given
-    if state.amount_minor == 0 and state.kind in PAID_KINDS:
+    if state.amount_minor == 0 and not given and state.kind in PAID_KINDS:
         raise Rejected("amount-needed", "No amount could be computed; approve it with one.", pointer="/amount_minor")
     return state.amount_minor
 

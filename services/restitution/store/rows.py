@@ -44,7 +44,10 @@ LOCK_APPROVED: Final = f"""
 select {COLUMNS} from restitutions where case_id = any($1::uuid[]) and status = 'approved' order by restitution_id for update
 """
 ONE: Final = f"select {COLUMNS} from restitutions where restitution_id = $1"
-OF_CASE: Final = f"-- All of a case, oldest first.\nselect {COLUMNS} from restitutions where case_id = $1 order by restitution_id"
+OF_CASE: Final = f"""
+-- All of a case, oldest first.
+select {COLUMNS} from restitutions where case_id = $1 order by proposed_at, restitution_id
+"""
 NEWEST: Final = f"""
 -- A page, newest first: of the locations and regions somebody sees (null: of all), before the cursor.
 select {COLUMNS} from restitutions
