@@ -192,7 +192,7 @@ class SealedPatient:
     postal_code: bytes | None
     phone_index: str | None
     household: str | None
-    consents: list[dict[str, Any]]
+    consents: dict[str, dict[str, Any]]
     location_id: str
     said: dict[str, str]
     version: int
@@ -229,7 +229,7 @@ async def save_outcomes(conn: Connection, rows: Sequence[Became]) -> None:
 async def refuse(conn: Connection, refusals: Mapping[tuple[str, str], Problem], at: datetime) -> None:
     """Keep why events were refused, by (source, id)."""
     ordered = sorted(refusals.items())
-    rows = [(s, i, p.code, p.detail, [{"pointer": where, "detail": why} for where, why in p.errors]) for (s, i), p in ordered]
+    rows = [(s, i, p.code, p.detail, dict(p.errors)) for (s, i), p in ordered]
     if rows:
         await conn.execute(REFUSE, *(list(column) for column in zip(*rows, strict=True)), at)
 
@@ -351,6 +351,9 @@ async def incident(conn: Connection, incident_id: UUID) -> Mapping[str, Any] | N
 
 
 def _columns(rows: Sequence[Any], width: int) -> list[list[Any]]:
-    """Frozen rows as the columns that `unnest` takes; empty columns where there are no rows."""
+    """Frozen rows as the columns that `unnest` takes; empty columns where there are no rows.
+
+    A jsonb value in a column is an object, never a list: asyncpg takes a list of lists for an array of two dimensions.
+    """
     names = [field.name for field in fields(rows[0])] if rows else []
     return [[getattr(row, name) for row in rows] for name in names] or [[] for _ in range(width)]

@@ -5,11 +5,11 @@ Called by integrations. Invariant: a body that can be read at all gets one resul
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
 from litestar import Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from services.intake import domain, usecases
 from services.intake.domain import Arrival, Problem
@@ -36,7 +36,10 @@ async def post_events(request: Request[Any, Any, Any], desk: Desk) -> Response[d
 
 @get("/v1/events")
 async def get_event(
-    desk: Desk, principal: Principal, source: str = Parameter(max_length=256), name: str = Parameter(query="id", max_length=256)
+    desk: Desk,
+    principal: Principal,
+    source: Annotated[str, QueryParameter(max_length=256)],
+    name: Annotated[str, QueryParameter(name="id", max_length=256)],
 ) -> dict[str, Any]:
     """What became of an event: its status, incident and case, or why nothing."""
     if not (principal.may("events:write") or principal.may("cases:read")) or principal.kind == "patient":

@@ -29,7 +29,7 @@ create table events_refused (
     created_at timestamptz not null default clock_timestamp(),
     primary key (source, id)
 );
-comment on table events_refused is 'The last refusal of an event that named itself, so that its sender can ask; what events_received says beats it. at is business time.';
+comment on table events_refused is 'The last refusal of an event that named itself, so that its sender can ask; what events_received says beats it. errors maps pointers to details. at is business time.';
 
 create table orders (
     order_id text primary key,
@@ -111,11 +111,11 @@ create table patients (
     postal_code bytea,
     phone_index text,
     household text,
-    consents jsonb not null default '[]',
+    consents jsonb not null default '{}',
     location_id text not null,
     said jsonb not null default '{}',
     version int not null default 0,
     created_at timestamptz not null default clock_timestamp()
 );
 create index patients_phone on patients (phone_index) where phone_index is not null;
-comment on table patients is 'Patients. Contact data is ciphertext under the key in wrapped_key; said maps a field to the time of the event it is from.';
+comment on table patients is 'Patients. Contact data is ciphertext under the key in wrapped_key; said maps a field to the time of the event it is from, consents a purpose to the consent.';

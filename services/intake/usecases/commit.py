@@ -7,11 +7,10 @@ nothing to tune.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from services.intake.domain import Arrival, Problem
-from services.intake.usecases.desk import Desk
+from services.intake.usecases.desk import Desk, Waiting
 from services.intake.usecases.report import Outcome, report
 from shared.kernel.errors import Transient
 from shared.telemetry import logs
@@ -26,14 +25,6 @@ TRIES: Final = 3
 BETWEEN_TRIES: Final = 0.05
 
 log = logs.get("commit")
-
-
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """A request and where its answer goes."""
-
-    arrivals: Sequence[Arrival]
-    answer: asyncio.Future[list[Outcome]]
 
 
 async def submit(desk: Desk, arrivals: Sequence[Arrival]) -> list[Outcome]:

@@ -1,21 +1,28 @@
 """What intake's use cases stand on."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
-from services.intake.domain import Rules
+from services.intake.domain import Arrival, Rules
 from shared.messaging import Engine
 from shared.vault import Vault
 
-if TYPE_CHECKING:
-    from services.intake.usecases.commit import Waiting
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A request and where its answer goes: one `Outcome` for each arrival."""
+
+    arrivals: Sequence[Arrival]
+    answer: asyncio.Future[list[Any]]
 
 
 @dataclass(slots=True)
 class Queue:
     """Requests that wait for the next transaction. `is_working` while somebody is emptying it."""
 
-    waiting: "list[Waiting]" = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
     is_working: bool = False
 
 

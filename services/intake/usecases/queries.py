@@ -33,7 +33,8 @@ async def event_status(desk: Desk, source: str, name: str) -> dict[str, Any] | N
         refused = await store.event_refused(conn, source, name)
     if refused is None:
         return None
-    problem = {"code": refused["code"], "detail": refused["detail"], "errors": refused["errors"]}
+    errors = [{"pointer": pointer, "detail": detail} for pointer, detail in refused["errors"].items()]
+    problem = {"code": refused["code"], "detail": refused["detail"], "errors": errors}
     return {
         "source": source,
         "id": name,

@@ -32,7 +32,7 @@ def code_of(arrival: Arrival) -> str | None:
     return arrival.problem.code if arrival.problem else None
 
 
-@pytest.mark.parametrize("vector", [v for v in VECTORS["accept"]], ids=lambda v: v["name"])
+@pytest.mark.parametrize("vector", list(VECTORS["accept"]), ids=lambda v: v["name"])
 def test_a_well_formed_event_of_a_foreign_type_is_only_unknown(vector: dict[str, Any]) -> None:
     headers = vector["headers"]
     if headers["content-type"].startswith("application/cloudevents"):
@@ -44,7 +44,7 @@ def test_a_well_formed_event_of_a_foreign_type_is_only_unknown(vector: dict[str,
     assert (arrival.source, arrival.id) == (vector["attributes"]["source"], vector["attributes"]["id"])
 
 
-@pytest.mark.parametrize("vector", [v for v in VECTORS["reject"]], ids=lambda v: v["name"])
+@pytest.mark.parametrize("vector", list(VECTORS["reject"]), ids=lambda v: v["name"])
 def test_a_malformed_event_is_invalid(vector: dict[str, Any]) -> None:
     assert code_of(read_structured(json.loads(vector["body"]))) == "invalid-event"
 
