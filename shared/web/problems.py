@@ -36,6 +36,7 @@ STATUS_OF: dict[str, int] = {
     "bad-signature": 403,
     "forbidden": 403,
     "own-approval": 403,
+    "above-authority": 403,
     "not-yours": 403,
     "not-found": 404,
     "method-not-allowed": 405,
