@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -139,7 +139,8 @@ async def bench_on(database: Database) -> AsyncIterator[Bench]:
         await reference.take_staff(tx, [told(person, n) for n, person in enumerate(STAFF, 1)])
     auth = Auth(audience="amends", lookup=_lookup)
     app = make_app([service_router("escalation", api.ROUTES, desk=desk, auth=auth, pool=pool)], title="escalation", health=_healthy)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+    transport = httpx.ASGITransport(app=cast("Any", app))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield Bench(engine, desk, clock, Loop(engine, timers.kinds(desk)), client)
     await pool.close()
 

@@ -83,6 +83,7 @@ async def test_an_incident_at_a_store_not_heard_of_yet_is_kept_and_nobody_else_w
     await bench.report(incident("P-1", location_id="store-77"), incident("P-2"))
     assert (await bench.only_case())["patient_ref"] == "P-2"
     parked = await bench.engine.pool.fetchrow("select reason, detail, retry_at from parked")
+    assert parked is not None
     assert (parked["reason"], parked["detail"]) == ("waiting", "waiting for location store-77") and parked["retry_at"] is not None
 
 
