@@ -82,7 +82,10 @@ def next_opening(calendar: Calendar, at: datetime) -> datetime:
 def local_date(calendar: Calendar, at: datetime) -> date:
     """The date on the wall of the location at an instant."""
     micros(at)  # refuses a naive instant
-    return at.astimezone(calendar.zone).date()
+    try:
+        return at.astimezone(calendar.zone).date()
+    except OverflowError as beyond:
+        raise OutOfRange(f"{at.isoformat()} is outside what a calendar covers") from beyond
 
 
 def closing_of(calendar: Calendar, day: date) -> datetime | None:
@@ -96,7 +99,7 @@ def closing_of(calendar: Calendar, day: date) -> datetime | None:
 def last_closing(calendar: Calendar, day: date) -> datetime | None:
     """The closing of the last open date on or before `day`; None when there was none for 400 days."""
     for back in range(DAYS_SEARCHED):
-        closing = _closing(calendar, day - timedelta(days=back))
+        closing = _closing(calendar, day, -back)
         if closing is not None:
             return closing
     return None
@@ -106,15 +109,16 @@ def next_closing(calendar: Calendar, at: datetime) -> datetime:
     """The first closing of a day after the instant (a lunch break is none). NeverOpens when there is none for 400 days."""
     today = local_date(calendar, at)
     for ahead in range(-1, DAYS_SEARCHED):
-        closing = _closing(calendar, today + timedelta(days=ahead))
+        closing = _closing(calendar, today, ahead)
         if closing is not None and closing > at:
             return closing
     raise NeverOpens(f"the location does not close within {DAYS_SEARCHED} days: it has no opening hours")
 
 
-def _closing(calendar: Calendar, day: date) -> datetime | None:
+def _closing(calendar: Calendar, day: date, days_on: int = 0) -> datetime | None:
     try:
-        spans = day_spans(calendar.zone, day, calendar.hours_on(day))
+        asked = day + timedelta(days=days_on)
+        spans = day_spans(calendar.zone, asked, calendar.hours_on(asked))
     except OverflowError as beyond:
         raise OutOfRange(f"{day.isoformat()} is outside what a calendar covers") from beyond
     return instant(max(closes for _, closes in spans)) if spans else None
