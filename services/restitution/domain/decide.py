@@ -218,10 +218,12 @@ def _amount(state: Restitution, given: int | None) -> int:
     if given is not None and given != state.amount_minor:
         if computed or state.approved_by:
             raise Rejected("amount-fixed", "The amount is not the approver's to change.", pointer="/amount_minor")
-        return given
-    if state.amount_minor == 0 and not given and state.kind in PAID_KINDS:
+        amount = given
+    else:
+        amount = state.amount_minor
+    if amount == 0 and state.kind in PAID_KINDS:
         raise Rejected("amount-needed", "No amount could be computed; approve it with one.", pointer="/amount_minor")
-    return state.amount_minor
+    return amount
 
 
 def _covering(state: Restitution, role: str, amount: int, policies: Policies) -> Authority:

@@ -41,13 +41,7 @@ from budgets b join unnest($1::text[], $2::text[]) as a (location_id, month) usi
 where b.currency = $3 order by 1, 2 for update of b
 """
 MOVE: Final = """
--- Reserve, post, release; the checks refuse to release what was never reserved.
-insert into budgets (location_id, month, currency, reserved_minor, posted_minor)
-select m.location_id, m.month, m.currency, 0, 0
-from unnest($1::text[], $2::text[], $3::text[]) as m (location_id, month, currency) order by 1, 2 on conflict do nothing
-"""
-ADD: Final = """
--- Add each move to its row.
+-- Reserve, post, release: add each move to its row, which is locked; the checks refuse to release what was never reserved.
 update budgets b set reserved_minor = b.reserved_minor + m.reserved, posted_minor = b.posted_minor + m.posted
 from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) as m (location_id, month, currency, reserved, posted)
 where (b.location_id, b.month, b.currency) = (m.location_id, m.month, m.currency)
@@ -80,9 +74,8 @@ async def save(conn: Connection, changes: Collection[tuple[MoneyState, Restituti
         await conn.execute(TURN, *_columns(turned))
     moves = [(m.location_id, m.month, m.currency, m.reserved_minor, m.posted_minor) for m in budget_moves(changes)]
     if moves:
-        columns = _columns(moves)
-        await conn.execute(MOVE, *columns[:3])
-        await conn.execute(ADD, *columns)
+        await lock_budgets(conn, [(move[0], move[1]) for move in moves])
+        await conn.execute(MOVE, *_columns(moves))
 
 
 async def lock_budgets(conn: Connection, months: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:

@@ -165,6 +165,23 @@ async def test_a_lease_that_still_runs_keeps_its_worker_though_business_time_jum
     assert (await world.the_one(case_id))["status"] == "settled"
 
 
+async def test_batches_over_the_same_stores_in_any_order_do_not_block_each_other(world: World) -> None:
+    """Goal: no deadlock between settlements and proposals of several stores. Method: many batches at once, their stores shuffled."""
+    places = ["store-12", "store-13", "store-15"]
+
+    async def batch(n: int) -> list[UUID]:
+        turned = places[n % 3 :] + places[: n % 3]
+        opened = [world.case(trips=trips(3, miles="0.1"), location_id=place) for place in turned]
+        await world.hears(*opened)
+        await world.hears(*(world.confirmed(event.case_id, location_id=event.location_id) for event in opened))
+        await world.loop.once()
+        return [event.case_id for event in opened]
+
+    cases = [case_id for made in await asyncio.gather(*(batch(n) for n in range(12))) for case_id in made]
+    await world.runs()
+    assert {(await world.the_one(case_id))["status"] for case_id in cases} == {"settled"}
+
+
 async def test_one_code_however_often_it_is_asked_for_and_side_by_side(world: World) -> None:
     order = Order(new_id(), 2610, "USD")
     gateway = world.desk.gateway

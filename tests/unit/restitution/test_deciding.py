@@ -120,6 +120,11 @@ def test_a_person_fills_in_the_amount_only_where_none_could_be_computed() -> Non
         approve(unknown, ANA)
     assert refusal.value.code == "amount-needed"
     assert approve(unknown, ANA, amount_minor=1305).state.amount_minor == 1305
+    partly = propose(an_incident(*trips("2026-11-02", "2026-11-12"), *trips("2026-11-20", miles=None))).state
+    assert approve(partly, ANA).state.amount_minor == 1305
+    with pytest.raises(Rejected) as refusal:
+        approve(partly, ANA, amount_minor=0)
+    assert refusal.value.code == "amount-needed"
     with pytest.raises(Rejected) as refusal:
         approve(unknown, ANA, amount_minor=15_001)
     assert refusal.value.code == "above-authority"
