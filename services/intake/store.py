@@ -337,17 +337,20 @@ async def save_patients(conn: Connection, rows: Sequence[SealedPatient]) -> None
 
 async def event_became(conn: Connection, source: str, name: str) -> Mapping[str, Any] | None:
     """What became of an event, as columns of `EVENT`; None where none is stored."""
-    return await conn.fetchrow(EVENT, source, name)
+    row = await conn.fetchrow(EVENT, source, name)
+    return dict(row) if row else None
 
 
 async def event_refused(conn: Connection, source: str, name: str) -> Mapping[str, Any] | None:
     """Why an event was refused the last time; None where it was not."""
-    return await conn.fetchrow(REFUSED, source, name)
+    row = await conn.fetchrow(REFUSED, source, name)
+    return dict(row) if row else None
 
 
 async def incident(conn: Connection, incident_id: UUID) -> Mapping[str, Any] | None:
     """An incident as columns of `INCIDENT`; None where there is none."""
-    return await conn.fetchrow(INCIDENT, incident_id)
+    row = await conn.fetchrow(INCIDENT, incident_id)
+    return dict(row) if row else None
 
 
 def _columns(rows: Sequence[Any], width: int) -> list[list[Any]]:

@@ -4,7 +4,7 @@ Called by integrations. Invariant: a body that can be read at all gets one resul
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
@@ -52,7 +52,7 @@ async def get_event(
     return found
 
 
-def _read(content_type: str, headers: Sequence[tuple[str, str]], raw: bytes) -> tuple[list[Arrival], bool]:
+def _read(content_type: str, headers: Iterable[tuple[str, str]], raw: bytes) -> tuple[list[Arrival], bool]:
     """The arrivals of a request, and whether it is one by itself rather than a batch. Raises Rejected for what is no such request."""
     kind = content_type.split(";", 1)[0].strip().lower()
     if kind == BATCH:

@@ -18,7 +18,8 @@ ORDER_LATE = "order_late"
 # Later steps win between two events of one instant.
 RANK = {"placed": 0, "received": 1, "notified": 2, "picked_up": 3, "returned": 4, "cancelled": 5}
 READY = frozenset({"received", "notified", "picked_up", "returned", "cancelled"})
-NEVER = datetime.min.replace(tzinfo=UTC)
+# Before any event (`reading.YEARS`); the first moment of all would come back from Postgres as minus infinity.
+NEVER = datetime(1800, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

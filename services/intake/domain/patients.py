@@ -47,9 +47,7 @@ def payer_class_of(payer: str | None) -> PayerClass:
     """The class of a payer; every federal programme is one class."""
     if payer in FEDERAL:
         return "federal"
-    if payer == "commercial" or payer == "self":
-        return payer
-    return "unknown"
+    return "commercial" if payer == "commercial" else "self" if payer == "self" else "unknown"
 
 
 def hear(patient: Patient, data: PatientData, at: datetime, location_id: str, phone: str | None) -> Patient:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import httpx
@@ -136,7 +136,7 @@ async def running(database: Database) -> AsyncIterator[Bench]:
         return {}
 
     app = make_app([router], title="Intake", health=health)
-    transport = httpx.ASGITransport(app=app)
+    transport = httpx.ASGITransport(app=cast(Any, app))
     async with httpx.AsyncClient(transport=transport, base_url="http://intake") as http:
         yield Bench(desk, clock, http, timers.Loop(engine, doors.kinds(desk)))
     await engine.settle(5)

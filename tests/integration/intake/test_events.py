@@ -1,9 +1,11 @@
 """POS events through the doors of intake, on a real Postgres."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -209,3 +211,21 @@ async def test_when_nothing_can_be_stored_it_is_a_503_and_nothing_hangs(bench: B
         answer = await bench.post(visit("D-1"))
     assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
     assert (await bench.post(visit("D-1"))).status_code == 202
+
+
+MALFORMED = json.loads((Path(__file__).parents[2] / "vectors" / "malformed_json.json").read_text("utf-8"))["cases"]
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/complaints"])
+@pytest.mark.parametrize("kind", ["application/cloudevents+json", "application/cloudevents-batch+json", "application/json"])
+async def test_no_malformed_body_is_a_5xx(bench: Bench, path: str, kind: str) -> None:
+    """Every published malformed text under every media type: refused ones are 400, doubtful ones anything but a server error."""
+    headers = {"authorization": "Bearer amk_writer_s", "content-type": kind}
+    wrong = []
+    for case in MALFORMED:
+        raw = base64.b64decode(case["b64"]) if "b64" in case else (case["repeat"][0] * case["repeat"][1]).encode()
+        answer = await bench.http.post(path, headers=headers, content=raw)
+        refused = answer.status_code in (400, 413, 415) and answer.headers["content-type"] == "application/problem+json"
+        if not (refused if case["expect"] == "reject" else answer.status_code < 500):
+            wrong.append((case["name"], answer.status_code))
+    assert wrong == []

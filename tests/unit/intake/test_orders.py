@@ -44,7 +44,8 @@ def take(history: History | None, event: PosEvent, n: int = 1, patient: Patient 
 
 
 def take_all(events: Sequence[PosEvent]) -> tuple[History, list[IncidentReported]]:
-    history, told = blank("O-1"), []
+    history = blank("O-1")
+    told: list[IncidentReported] = []
     for n, event in enumerate(events):
         decision = take(history, event, n)
         assert decision.state.history is not None

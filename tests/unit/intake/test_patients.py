@@ -1,5 +1,6 @@
 """What is known of a patient, in whatever order it was said."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -37,7 +38,7 @@ def test_what_is_not_said_stays_and_the_newer_word_holds() -> None:
 
 
 def test_the_end_is_the_same_in_whatever_order_it_was_said() -> None:
-    words = [
+    words: list[tuple[int, dict[str, Any]]] = [
         (0, {"name": "A", "phone": "+12125550101"}),
         (1, {"name": "B", "consents": [{"purpose": "care", "granted": False, "at": START, "source": "form"}]}),
         (2, {"phone": "+12125550102", "payer": "va"}),
@@ -67,7 +68,7 @@ def test_a_recorded_no_beats_the_groups_word() -> None:
 def test_the_same_words_again_are_no_news() -> None:
     once = said(NEW, 1, name="Ana Example", phone="+12125550143")
     assert is_told(NEW, once)
-    kept = Patient(**{**{f: getattr(once, f) for f in Patient.__slots__}, "version": 1})
+    kept = replace(once, version=1)
     assert not is_told(kept, said(kept, 2, name="Ana Example", phone="+12125550143"))
     assert is_told(kept, said(kept, 2, name="Ana Other"))
 
