@@ -55,7 +55,7 @@ def listen(broker: KafkaBroker, engine: Engine, topic: str, *, fetch_max_wait_ms
         subscriber = broker.subscriber(
             topic,
             batch=True,
-            group_id=engine.name,
+            group_id=group_of(engine.name, topic),
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
@@ -84,6 +84,18 @@ def listen(broker: KafkaBroker, engine: Engine, topic: str, *, fetch_max_wait_ms
         return handler
 
     return decorate
+
+
+def group_of(service: str, topic: str) -> str:
+    """A group per service and topic: members of one group that hear different topics make each other wait at every start."""
+    return f"{service}.{topic}"
+
+
+async def start(broker: KafkaBroker) -> None:
+    """Connect, and start all subscribers side by side (FastStream does it one after the other)."""
+    await broker.connect()
+    await asyncio.gather(*(subscriber.start() for subscriber in broker.subscribers))
+    broker.running = True
 
 
 async def _parse(message: Any) -> KafkaMessage:
@@ -167,31 +179,29 @@ def _configs(topic: Topic, retention_ms: int, ingress_hours: int) -> dict[str, s
 async def remember_positions(bootstrap_servers: str, engine: Engine, pool: Pool) -> None:
     """Before the first fetch: a group without a position starts at the beginning if it never heard the topic, else it stops and says so."""
     topics = list(engine.subscribers)
-    if not topics:
-        return
     heard = {row["topic"] for row in await pool.fetch(HEARD, topics)}
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=engine.name, enable_auto_commit=False)
+    outcomes = await asyncio.gather(*(_has_position(bootstrap_servers, engine.name, topic, topic in heard) for topic in topics))
+    lost = sorted(topic for topic, known in zip(topics, outcomes, strict=True) if not known)
+    if lost:
+        raise BrokerLostItsMemory(
+            f"the broker has no position of {engine.name} for {', '.join(lost)}, which was read before: its log was lost or it is another"
+            " broker; name the right one with AMENDS_KAFKA__BOOTSTRAP_SERVERS, or restore its log"
+        )
+    await pool.execute(HEAR, topics)
+
+
+async def _has_position(bootstrap_servers: str, service: str, topic: str, was_heard: bool) -> bool:
+    """Whether the group may go on; one that never heard the topic gets the beginning as its position."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group_of(service, topic), enable_auto_commit=False)
     await consumer.start()
     try:
-        start: dict[TopicPartition, int] = {}
-        lost: set[str] = set()
-        for topic in topics:
-            numbers = consumer.partitions_for_topic(topic) or set()
-            places = [TopicPartition(topic, number) for number in sorted(numbers)]
-            consumer.assign(places)
-            for place in places:
-                if await consumer.committed(place) is None:
-                    start[place] = 0
-            if topic in heard and places and all(place in start for place in places):
-                lost.add(topic)
-        if lost:
-            raise BrokerLostItsMemory(
-                f"the broker has no position of {engine.name} for {', '.join(sorted(lost))}, which was read before: its log was lost or it"
-                " is another broker; name the right one, or send again with `amends republish --since T`"
-            )
+        places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or set())]
+        consumer.assign(places)
+        start = {place: 0 for place in places if await consumer.committed(place) is None}
+        if was_heard and places and len(start) == len(places):
+            return False
         if start:
-            consumer.assign(list(start))
             await consumer.commit(start)
+        return True
     finally:
         await consumer.stop()
-    await pool.execute(HEAR, topics)

@@ -1,6 +1,6 @@
 """A process that runs services: everything is started, watched and stopped here, in one order.
 
-Called by `amends serve`, the embedded stack and the tests. Start: topics, partitions, positions, relays and loops, then the consumers. Stop:
+Called by `amends serve`, the embedded stack and the tests. Start: topics, partitions, positions, relays and loops, then consumers. Stop:
 consumers first, then timers, then what is under way, then the relays (once their outboxes are out), then the pools' owners.
 """
 
@@ -19,7 +19,7 @@ from shared.contracts.flow import BY_NAME
 from shared.db import DATABASE_DOWN
 from shared.messaging import Batch, Engine, Record, make_broker
 from shared.messaging.audit import seal
-from shared.messaging.broker import commit_offsets, commit_once, dead_subscribers, provision, remember_positions
+from shared.messaging.broker import commit_offsets, commit_once, dead_subscribers, provision, remember_positions, start
 from shared.messaging.inbox import keep_partitions
 from shared.messaging.parked import Redriver
 from shared.messaging.relay import Relay
@@ -87,7 +87,7 @@ class Process:
             await keep_partitions(r.engine.pool)
             reference.subscribe(self._broker, r.engine)
             r.service.subscribe(self._broker)
-            await remember_positions(self._servers, r.engine, r.engine.pool)
+        await asyncio.gather(*(remember_positions(self._servers, r.engine, r.engine.pool) for r in self.running.values()))
         for r in self.running.values():
             self._spawn(r, "relay", r.relay.run())
             self._spawn(r, "redriver", r.redriver.run())
@@ -96,7 +96,7 @@ class Process:
             self._spawn(r, "partitions", _every(PARTITIONS_EVERY, partial(keep_partitions, r.engine.pool)))
             for n, loop in enumerate(r.service.loops):
                 self._spawn(r, f"loop-{n}", _run(loop))
-        await self._broker.start()
+        await start(self._broker)
         for r in self.running.values():
             self._spawn(r, "timers", r.loop.run())
 
@@ -127,7 +127,7 @@ class Process:
         await self._broker.stop()
 
     async def _drained(self) -> None:
-        while not all(r.relay.is_idle for r in self.running.values()):
+        while not all(r.relay.is_idle for r in self.running.values()):  # noqa: ASYNC110 - bounded by the caller
             await asyncio.sleep(0.02)
 
     def is_quiet(self) -> bool:
