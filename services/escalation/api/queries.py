@@ -16,14 +16,16 @@ from shared.web import Principal, etag, page, read_cursor, requires
 from shared.web.pages import PAGE_LIMIT
 
 PAGE = 50
+# What a column can hold: no U+0000, and not endlessly long.
+Name = Annotated[str | None, QueryParameter(max_length=200, pattern=r"^[^\x00]*$")]
 
 
 @get("/v1/cases", guards=[requires("cases:read")])
 async def list_cases(
     desk: Desk,
     principal: Principal,
-    patient_ref: str | None = None,
-    location_id: str | None = None,
+    patient_ref: Name = None,
+    location_id: Name = None,
     status: Status | None = None,
     cursor: str | None = None,
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_LIMIT)] = PAGE,

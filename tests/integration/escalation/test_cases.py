@@ -191,6 +191,20 @@ async def test_bodies_that_are_not_what_a_command_takes_are_400(bench: Bench, na
     assert answer.headers["content-type"].startswith("application/problem+json")
 
 
+async def test_odd_queries_are_400(bench: Bench) -> None:
+    odd = (
+        {"patient_ref": "a\x00b"},
+        {"location_id": "\x00"},
+        {"limit": "0"},
+        {"limit": "many"},
+        {"cursor": "e30"},
+        {"patient_ref": "x" * 201},
+    )
+    for params in odd:
+        answer = await bench.get("/v1/cases", **params)
+        assert answer.status_code == 400, params
+
+
 async def test_unknown_cases_are_404(bench: Bench) -> None:
     for name in (str(new_id()), "AM-0000-00", "nonsense"):
         assert (await bench.get(f"/v1/cases/{name}")).status_code == 404
