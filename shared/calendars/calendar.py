@@ -45,6 +45,8 @@ class Calendar:
         self.timezone = timezone
         self.zone: ZoneInfo = zone_of(timezone)
         self._week = _week(weekly)
+        if isinstance(holidays, str) or not isinstance(holidays, Iterable):
+            raise BadCalendar("the days without opening are a list of dates", "/holidays")
         self._holidays = frozenset(_date(day, f"/holidays/{n}") for n, day in enumerate(holidays))
         self._overrides = _by_date(overrides, "overrides")
         self._breaks = _by_date(breaks, "breaks")

@@ -12,13 +12,19 @@ from types import MappingProxyType
 from shared.calendars.wall import BadCalendar
 
 
-@lru_cache(maxsize=2048)
 def public_holidays(country: str, subdivision: str | None, year: int) -> Mapping[date, str]:
     """Date to name of the public holidays of a year, observed substitutes included (4 July 2026 is also kept on the 3rd).
 
     `country` is ISO 3166-1 alpha-2, `subdivision` the second half of ISO 3166-2 or None. BadCalendar when either is not known.
     A year outside what the package covers has none. Source: the `holidays` package, category public.
     """
+    if not isinstance(country, str) or not isinstance(subdivision, str | None):
+        raise BadCalendar("country and subdivision are codes in letters, such as US and NY", "/country")
+    return _public_holidays(country, subdivision, year)
+
+
+@lru_cache(maxsize=2048)
+def _public_holidays(country: str, subdivision: str | None, year: int) -> Mapping[date, str]:
     import holidays
 
     try:

@@ -188,6 +188,11 @@ def say(value: object) -> str:
     return str(value)
 
 
+def is_sane(value: Decimal) -> bool:
+    """Whether a decimal is finite and can be written out in a line."""
+    return value.is_finite() and abs(value.adjusted()) <= DIGITS_MAX and len(value.as_tuple().digits) <= 2 * DIGITS_MAX
+
+
 def read_cell(spec: Input, raw: object) -> Cell:
     """The condition written in a row, else BadInput.
 
@@ -274,7 +279,7 @@ def _read_decimal(spec: Input, raw: object) -> Decimal:
             value = Decimal(raw)
         except InvalidOperation:
             value = Decimal("NaN")
-        if value.is_finite() and abs(value.adjusted()) <= DIGITS_MAX and len(value.as_tuple().digits) <= 2 * DIGITS_MAX:
+        if is_sane(value):
             return value
     raise BadInput(spec.name, f"{raw!r} is no decimal number (binary fractions are not taken)")
 

@@ -16,7 +16,7 @@ from shared.policy.cells import DIGITS_MAX, Between, Cell, Input, Members, OneOf
 from shared.policy.table import Table, words_of
 
 EXAMPLES_MAX = 20  # a person mends the first few and looks again
-PIECES_MAX = 50_000
+PIECES_MAX = 5_000  # keeps the proof of the biggest table within seconds
 LABELS_MAX = 10  # of one set input, as far as rows mention them: 1,024 classes
 
 Box = tuple[int, ...]  # for each input a bit mask of its classes

@@ -12,12 +12,11 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from shared.policy.cells import INPUT_TYPES, ORDERED, UNKNOWN, BadInput, BadTable, Cell, Input, Row, read_cell
+from shared.policy.cells import INPUT_TYPES, ORDERED, UNKNOWN, BadInput, BadTable, Cell, Input, Row, is_sane, read_cell
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*\Z")
 ROWS_MAX = 1000
 INPUTS_MAX = 24
-DECIMAL_DIGITS_MAX = 40
 
 _TOP = {"name", "version", "about", "hit_policy", "inputs", "outputs", "rows"}
 _INPUT = {"type", "values", "min", "max", "may_be_unknown", "about"}
@@ -28,7 +27,7 @@ def read(toml: str) -> dict[str, Any]:
     """The fields of a Table, else BadTable."""
     try:
         document = tomllib.loads(toml, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as bad:
+    except (ValueError, ArithmeticError, RecursionError) as bad:  # absurd numbers and depths fail below the TOML reader
         raise BadTable("(unreadable)", [f"it is not TOML: {bad}"]) from bad
     problems: list[str] = []
     name = document.get("name")
@@ -185,13 +184,13 @@ def _of(*types: type) -> Callable[[Any], Any]:
 def _decimal(value: Any) -> Decimal:
     if isinstance(value, Decimal | int) and not isinstance(value, bool):
         number = Decimal(value)
-        if number.is_finite() and len(f"{number:f}") <= DECIMAL_DIGITS_MAX:
+        if is_sane(number):
             return number
     raise TypeError
 
 
 def _list(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, list) and all(isinstance(item, str | int | Decimal) for item in value):
+    if isinstance(value, list) and all(isinstance(item, str | int) or (isinstance(item, Decimal) and is_sane(item)) for item in value):
         return tuple(value)
     raise TypeError
 

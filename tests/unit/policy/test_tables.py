@@ -233,8 +233,15 @@ def test_whatever_the_text_the_error_is_a_bad_table(text: str) -> None:
         Table.load(text)
 
 
-def test_an_output_may_not_be_infinite() -> None:
-    text = GOODWILL.replace("limit = 150 ", "limit = inf ")
+def test_absurd_numbers_and_depths_are_a_bad_table_too() -> None:
+    for absurd in ("[" * 20_000, "9" * 5000, "1e" + "9" * 30):
+        with pytest.raises(BadTable):
+            Table.load(f"{GOODWILL}\nmore = {absurd}")
+
+
+@pytest.mark.parametrize("number", ["inf", "nan", "1e999999999", '"150"', "true"])
+def test_a_decimal_output_is_a_finite_number_of_human_size(number: str) -> None:
+    text = GOODWILL.replace("limit = 150 ", f"limit = {number} ")
     with pytest.raises(BadTable, match=r"row far: limit = .* is not of type decimal"):
         Table.load(text)
 
