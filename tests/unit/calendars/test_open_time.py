@@ -142,6 +142,11 @@ def test_zero_seconds_from_a_paused_moment_is_the_next_open_one() -> None:
     assert due_at(store, ny("2026-11-23T10:00"), 0, [(ny("2026-11-23T09:30"), ny("2026-11-23T19:00"))]) == ny("2026-11-24T09:00")
 
 
+def test_zero_seconds_from_a_closed_moment_skips_an_opening_that_is_paused() -> None:
+    store = hours(("09:00", "18:00"))
+    assert due_at(store, ny("2026-11-23T08:00"), 0, [(ny("2026-11-23T08:30"), ny("2026-11-23T10:00"))]) == ny("2026-11-23T10:00")
+
+
 def test_time_is_kept_to_the_microsecond_and_seconds_are_floored() -> None:
     store = hours(("09:00", "18:00"))
     start = ny("2026-11-23T17:59:59.999999")
