@@ -5,9 +5,35 @@ A use case that lacks a row raises `Unready`: the fact is kept and tried again, 
 """
 
 from shared.reference.copies import heard, subscribe, take_access, take_locations, take_staff
-from shared.reference.queries import Access, Location, People, Staff, access, access_version, locations, people_of, staff
+from shared.reference.queries import (
+    Access,
+    Location,
+    People,
+    Staff,
+    access,
+    access_version,
+    locations,
+    need_location,
+    need_staff,
+    people_of,
+    staff,
+)
 
 __all__ = [
-    "Access", "Location", "People", "Staff", "access", "access_version", "heard", "locations", "people_of", "staff", "subscribe",
-    "take_access", "take_locations", "take_staff",
-]  # fmt: skip
+    "Access",
+    "Location",
+    "People",
+    "Staff",
+    "access",
+    "access_version",
+    "heard",
+    "locations",
+    "need_location",
+    "need_staff",
+    "people_of",
+    "staff",
+    "subscribe",
+    "take_access",
+    "take_locations",
+    "take_staff",
+]

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from time import monotonic
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from shared.calendars import Calendar
 from shared.contracts.directory import LocationChanged, Shift
 from shared.db import Connection, Pool
+from shared.kernel.errors import Unready
 
 OF_LOCATIONS: Final = "select location_id, version, data from reference_locations where location_id = any($1::text[])"
 OF_STAFF: Final = "select staff_id, data from reference_staff where staff_id = any($1::text[])"
@@ -27,7 +29,9 @@ select a.data as key, s.data as person
 from reference_access a left join reference_staff s on s.staff_id = a.data ->> 'staff_id' where a.key_id = $1
 """
 
-# How often a service heard of keys or staff: what an auth cache is valid for. In-process only; other processes keep their own.
+# A process that shares its service's schema with others hears only part of the changes itself: what it keeps of keys lives no longer.
+ACCESS_SECONDS: Final = 2
+# How often a service heard of keys or staff, in this process.
 _access_changes: Counter[str] = Counter()
 
 
@@ -97,6 +101,22 @@ async def locations(conn: Connection | Pool, ids: Iterable[str]) -> dict[str, Lo
     return {row["location_id"]: _location(row["location_id"], row["version"], _Frozen(row["data"])) for row in rows}
 
 
+def need_location(known: Mapping[str, Location], location_id: str) -> Location:
+    """The location, or Unready: its row is on the way, and the fact waits for it."""
+    found = known.get(location_id)
+    if found is None:
+        raise Unready(f"location {location_id}")
+    return found
+
+
+def need_staff(known: Mapping[str, Staff], staff_id: str) -> Staff:
+    """The member of staff, or Unready."""
+    found = known.get(staff_id)
+    if found is None:
+        raise Unready(f"staff {staff_id}")
+    return found
+
+
 async def staff(conn: Connection | Pool, ids: Iterable[str]) -> dict[str, Staff]:
     """Those of `ids` that are known, in one read."""
     return {row["staff_id"]: _staff(row["data"]) for row in await conn.fetch(OF_STAFF, list(set(ids)))}
@@ -135,9 +155,9 @@ async def access(conn: Connection | Pool, key_id: str) -> Access | None:
     )
 
 
-def access_version(service: str) -> int:
-    """Changes whenever this service heard of keys or staff."""
-    return _access_changes[service]
+def access_version(service: str) -> tuple[int, int]:
+    """What an auth cache is valid for: changes whenever this process heard of keys or staff, and every two seconds of machine time."""
+    return _access_changes[service], int(monotonic()) // ACCESS_SECONDS
 
 
 def forget_access(service: str) -> None:
