@@ -165,8 +165,18 @@ async def provision(bootstrap_servers: str, *, partitions: int, replication_fact
         if new:
             with suppress(TopicAlreadyExistsError):
                 await admin.create_topics(new)
+        await _coordinated(admin)
     finally:
         await admin.close()
+
+
+async def _coordinated(admin: AIOKafkaAdminClient) -> None:
+    """A broker that is new makes the topic of the groups' positions at the first question; ask once instead of from every consumer."""
+    for _ in range(100):
+        with suppress(KafkaError):
+            await admin.find_coordinator("amends")
+            return
+        await asyncio.sleep(0.05)
 
 
 def _configs(topic: Topic, retention_ms: int, ingress_hours: int) -> dict[str, str]:

@@ -13,6 +13,7 @@ from shared.db import Connection
 from shared.kernel.decision import Decision, Timer
 from shared.kernel.errors import Poison, Rejected, Unready
 from shared.messaging.records import Record
+from shared.telemetry.traces import current_traceparent
 
 F = TypeVar("F")
 
@@ -70,13 +71,13 @@ class Transaction:
 
     def apply(self, decision: Decision[Any], *, cause: Fact[Any] | None = None) -> None:
         """Collect a decision's events and timers; its state is the store's business."""
-        trace = cause.envelope.traceparent if cause is not None else None
+        trace = _trace(cause)
         self.said.extend(Said(event, trace) for event in decision.events)
         self.timers.extend(decision.timers)
 
     def say(self, event: Event, *, cause: Fact[Any] | None = None) -> None:
         """Say one event that no decision carries."""
-        self.said.append(Said(event, cause.envelope.traceparent if cause is not None else None))
+        self.said.append(Said(event, _trace(cause)))
 
     def audit(self, actor: str, action: str, subject: str, data: Mapping[str, Any] | None = None) -> None:
         """Record who did what to which thing; no words, names or numbers of patients."""
@@ -114,6 +115,11 @@ class Transaction:
                 blocked.add(of(fact))
             except Exception as error:
                 raise FactFailed(fact) from error
+
+
+def _trace(cause: Fact[Any] | None) -> str | None:
+    """The trace goes on from the event that caused this, else from the request or timer that is under way."""
+    return cause.envelope.traceparent if cause is not None else current_traceparent()
 
 
 def key_of(fact: Any) -> str:
