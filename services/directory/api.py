@@ -3,6 +3,7 @@
 All of it needs the scope `directory:write`, which administrators have. A body has the fields of the file; its id is in the address.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -11,7 +12,7 @@ from litestar.params import QueryParameter
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.directory import store, usecases
-from services.directory.domain import Key, Location, Put, Shifts, Staff
+from services.directory.domain import ID, Key, Location, Put, Shifts, Staff
 from services.directory.usecases import Desk
 from shared.kernel.errors import Rejected
 from shared.web import Principal, page, read_cursor, requires
@@ -26,9 +27,9 @@ class KeyWanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, max_length=120)
+    name: str = Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")
     scopes: list[str] = Field([], max_length=50)
-    staff_id: str | None = Field(None, max_length=64)
+    staff_id: str | None = Field(None, pattern=ID)
 
 
 @get("/v1/regions", guards=GUARDS)
@@ -55,7 +56,7 @@ async def list_locations(desk: Desk, cursor: str | None = None, limit: Limit = 1
 @get("/v1/locations/{location_id:str}", guards=GUARDS)
 async def get_location(desk: Desk, location_id: str) -> View:
     """One location."""
-    found = await store.location(desk.engine.pool, location_id)
+    found = await store.location(desk.engine.pool, _id(location_id, "unknown-location"))
     if found is None:
         raise Rejected("unknown-location", "There is no such location.")
     return location_view(found)
@@ -78,7 +79,7 @@ async def list_staff(desk: Desk, cursor: str | None = None, limit: Limit = 100) 
 @get("/v1/staff/{staff_id:str}", guards=GUARDS)
 async def get_staff(desk: Desk, staff_id: str) -> View:
     """One member of staff."""
-    found = await store.member(desk.engine.pool, staff_id)
+    found = await store.member(desk.engine.pool, _id(staff_id, "unknown-staff"))
     if found is None:
         raise Rejected("unknown-staff", "There is nobody of that id.")
     return staff_view(found)
@@ -94,7 +95,7 @@ async def put_staff(desk: Desk, principal: Principal, staff_id: str, data: dict[
 @get("/v1/rosters/{location_id:str}", guards=GUARDS)
 async def get_roster(desk: Desk, location_id: str) -> View:
     """A location's roster, in wall time of the store."""
-    if await store.location(desk.engine.pool, location_id) is None:
+    if await store.location(desk.engine.pool, _id(location_id, "unknown-location")) is None:
         raise Rejected("unknown-location", "There is no such location.")
     return roster_view(location_id, (await store.rosters(desk.engine.pool, [location_id])).get(location_id, ()))
 
@@ -103,7 +104,8 @@ async def get_roster(desk: Desk, location_id: str) -> View:
 async def put_roster(desk: Desk, principal: Principal, location_id: str, data: dict[str, Any] | list[Any]) -> View:
     """Replace a location's roster: `{"shifts": [{"staff_id", "from", "to"}]}`, or the list alone."""
     async with desk.engine.transaction() as tx:
-        return roster_view(location_id, await usecases.put_roster(desk, tx, location_id, data, actor=principal.actor))
+        shifts = await usecases.put_roster(desk, tx, _id(location_id, "unknown-location"), data, actor=principal.actor)
+    return roster_view(location_id, shifts)
 
 
 @get("/v1/keys", guards=GUARDS)
@@ -116,7 +118,7 @@ async def list_keys(desk: Desk, cursor: str | None = None, limit: Limit = 100) -
 @get("/v1/keys/{key_id:str}", guards=GUARDS)
 async def get_key(desk: Desk, key_id: str) -> View:
     """One key, without what opens it."""
-    found = await store.key(desk.engine.pool, key_id)
+    found = await store.key(desk.engine.pool, _id(key_id, "unknown-key"))
     if found is None:
         raise Rejected("unknown-key", "There is no such key.")
     return key_view(found)
@@ -134,7 +136,7 @@ async def create_key(desk: Desk, principal: Principal, data: KeyWanted) -> View:
 async def revoke_key(desk: Desk, principal: Principal, key_id: str) -> View:
     """Revoke a key; it stays in the list."""
     async with desk.engine.transaction() as tx:
-        return key_view(await usecases.revoke_key(desk, tx, key_id, actor=principal.actor))
+        return key_view(await usecases.revoke_key(desk, tx, _id(key_id, "unknown-key"), actor=principal.actor))
 
 
 def location_view(found: Put[Location]) -> View:
@@ -154,6 +156,13 @@ def roster_view(location_id: str, shifts: Shifts) -> View:
 
 def key_view(key: Key) -> View:
     return {"id": key.id, "name": key.name, "scopes": key.scopes, "staff_id": key.staff_id, "revoked": key.revoked, "version": key.version}
+
+
+def _id(text: str, code: str) -> str:
+    """What the address names; nothing has a name that is no id."""
+    if not re.match(ID, text):
+        raise Rejected(code)
+    return text
 
 
 def _after(cursor: str | None) -> str:

@@ -15,10 +15,11 @@ from services.directory.domain.change import (
     say_staff,
 )
 from services.directory.domain.demo import demo_rosters
-from services.directory.domain.document import Document, Location, Region, Shift, Staff, moved, read, read_part, read_roster
+from services.directory.domain.document import ID, Document, Location, Region, Shift, Staff, moved, read, read_part, read_roster
 from services.directory.domain.text import parse
 
 __all__ = [
+    "ID",
     "SCOPES",
     "Change",
     "Directory",

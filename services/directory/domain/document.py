@@ -95,7 +95,8 @@ def _zone(value: str) -> str:
     return value
 
 
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Id = Annotated[str, StringConstraints(pattern=ID)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Day = Annotated[str, AfterValidator(_day)]
 Wall = Annotated[str, AfterValidator(_wall)]
@@ -104,7 +105,7 @@ Latitude = Annotated[str, BeforeValidator(_latitude)]
 Longitude = Annotated[str, BeforeValidator(_longitude)]
 Clock = Annotated[str, AfterValidator(_clock)]
 Hours = Annotated[tuple[tuple[Clock, Clock], ...], Field(max_length=24), AfterValidator(_hours)]
-Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\.[^@\s\x00-\x1f\x7f]+$")]
 
 
 class Row(BaseModel):

@@ -1,7 +1,10 @@
 """The directory as it is stored, asked and said."""
 
 import asyncio
+import base64
+import json
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -236,3 +239,39 @@ async def test_what_was_changed_by_whom_is_audited(world: World) -> None:
     row = await world.engine.pool.fetchrow("select actor, action, subject from audit order by seq desc limit 1")
     assert row is not None
     assert (row["action"], row["subject"]) == ("put region", "region:south") and row["actor"].startswith("key:")
+
+
+MALFORMED = json.loads((Path(__file__).parents[2] / "vectors" / "malformed_json.json").read_text("utf-8"))["cases"]
+
+
+def bodies() -> list[bytes]:
+    """The small vectors; the long ones are tried once for all doors, where bodies are read."""
+    return [base64.b64decode(case["b64"]) for case in MALFORMED if "b64" in case and case["size"] < 2000]
+
+
+async def test_whatever_is_sent_is_no_error_of_ours(world: World) -> None:
+    """Every malformed body on every door that takes one, and NUL wherever text goes: 4xx as a problem."""
+    await loaded(world)
+    admin = await world.key("directory:write")
+    headers = {**admin, "content-type": "application/json"}
+    doors = [("POST", "/v1/keys")] + [("PUT", f"/v1/{kind}/any") for kind in ("regions", "locations", "staff", "rosters")]
+    for method, path in doors:
+        for body in bodies():
+            answer = await world.http.request(method, path, content=body, headers=headers)
+            assert 400 <= answer.status_code < 500, (method, path, body[:80], answer.text)
+            assert answer.headers["content-type"].startswith("application/problem+json")
+    nul = "a\x00b"
+    for method, path, value in (
+        ("POST", "/v1/keys", {"name": nul, "scopes": ["cases:read"]}),
+        ("POST", "/v1/keys", {"name": "x", "staff_id": nul}),
+        ("PUT", "/v1/staff/any", {"name": "Any", "role": "admin", "email": f"{nul}@example.org"}),
+        ("PUT", "/v1/staff/any", {"name": nul, "role": "admin"}),
+        ("PUT", "/v1/locations/any", {**STORE, "timezone": nul}),
+        ("PUT", "/v1/locations/any", {**STORE, "region": nul}),
+        ("PUT", "/v1/locations/a%00b", STORE),
+        ("PUT", "/v1/rosters/a%00b", []),
+        ("DELETE", "/v1/keys/a%00b", None),
+        *(("GET", f"/v1/{kind}/a%00b", None) for kind in ("locations", "staff", "rosters", "keys")),
+    ):
+        answer = await world.http.request(method, path, json=value, headers=admin)
+        assert 400 <= answer.status_code < 500, (method, path, value, answer.text)
