@@ -1,0 +1,82 @@
+"""Pages out of templates: Jinja with escaping always on, and the domain's words as filters."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from litestar import MediaType, Response
+from litestar.datastructures import Cookie
+
+from services.console.domain import phrases, when
+from services.console.domain.timeline import actor
+from services.console.domain.timeline import amount as amount_of
+from shared.kernel.ids import new_id
+
+PAGES = Path(__file__).parent / "pages"
+NO_STORE = {"cache-control": "no-store"}
+
+
+def _environment() -> jinja2.Environment:
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGES / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    tables = {
+        "catalyst": phrases.CATALYSTS, "incident": phrases.INCIDENTS, "status": phrases.STATUSES, "milestone": phrases.MILESTONES,
+        "target": phrases.TARGETS, "role": phrases.ROLES, "kind": phrases.KINDS, "gift": phrases.RESTITUTIONS, "notice": phrases.NOTICES,
+        "template": phrases.TEMPLATES, "reason": phrases.REASONS, "cause": phrases.ROOT_CAUSES,
+    }  # fmt: skip
+    for name, table in tables.items():
+        env.filters[name] = _phrase(table)
+    env.filters |= {
+        "severity": lambda n: phrases.SEVERITIES.get(n, "Normal"),
+        "level": lambda n: phrases.LEVELS.get(n, phrases.LEVELS[2]),
+        "moment": when.moment,
+        "clock": when.clock_time,
+        "friendly": when.friendly,
+        "countdown": when.countdown,
+        "amount": amount_of,
+        "iso": lambda at: at.isoformat() if isinstance(at, datetime) else str(at or ""),
+        "instant": when.parse,
+        "staff_of": lambda by: actor(by)[1],
+    }
+    env.filters |= {"abbreviation": when.abbreviation, "fold": lambda text: text.replace("\r\n", "\n")}
+    env.globals |= {
+        "new_form_id": lambda: new_id().hex,
+        "ROOT_CAUSES": phrases.ROOT_CAUSES,
+        "ACTIONS": {code: words for code, words in phrases.ACTIONS.items() if code != "offer"},
+        "STATUSES": phrases.STATUSES,
+        "SEVERITIES": phrases.SEVERITIES,
+        "KINDS": phrases.KINDS,
+    }
+    return env
+
+
+def _phrase(table: dict[str, str]) -> Any:
+    return lambda code: phrases.say(table, code)
+
+
+_ENV = _environment()
+
+
+def render(template: str, **context: Any) -> str:
+    """The HTML of a template. Raises jinja2's UndefinedError for a name it was not given."""
+    return _ENV.get_template(template).render(**context)
+
+
+def html(
+    template: str, *, status: int = 200, headers: dict[str, str] | None = None, cookies: Sequence[Cookie] = (), **context: Any
+) -> Response[str]:
+    """A page, never kept by anybody on the way."""
+    return Response(
+        render(template, **context),
+        status_code=status,
+        media_type=MediaType.HTML,
+        headers=NO_STORE | (headers or {}),
+        cookies=list(cookies),
+    )

@@ -1,0 +1,76 @@
+"""The patient's page: status in plain words, what happens next and by when. No clinical detail, no staff name before the second factor."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.console.domain.queue import OWED, QueueRow
+from services.console.domain.when import friendly, parse
+
+PHONE_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the way: `state` is done, now or next."""
+
+    title: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What the page says to whoever holds the link."""
+
+    headline: str
+    now: str
+    next: str
+    steps: tuple[Step, ...]
+
+
+def tell(row: QueueRow, store_name: str, zone: str, now: datetime) -> Story:
+    """The case for its patient at `now` (business time), in the store's zone."""
+    who, start = f"the team of {store_name}", f"The team of {store_name}"
+    met = {target["milestone"] for target in row.targets if target["state"] in ("met", "met_late")}
+    heard = row.story_confirmed
+    done = row.status in ("resolved", "closed")
+    steps = (
+        Step("We received it", "done"),
+        Step("Somebody took it on", _state(row.status != "open" or done, True)),
+        Step("We listened to you", _state(heard or done, row.status != "open")),
+        Step("We made it right", _state(done, heard)),
+    )
+    if done:
+        text = "We finished our work on this. If anything is still not right, reply to our text or call the store."
+        return Story("This is done", text, "Nothing more is needed from you.", steps)
+    if row.status == "open" and "contact" not in met:
+        headline, text = "We have your case", f"We are sorry that something went wrong. {start} has your case."
+    elif "contact" not in met:
+        headline, text = "Somebody is on it", f"A person from {who} has taken on your case."
+    else:
+        headline, text = "We are working on it", f"{start} is in touch with you and is putting it right."
+    return Story(headline, text, _next(row, "contact" in met, now, zone), steps)
+
+
+def _next(row: QueueRow, contacted: bool, now: datetime, zone: str) -> str:
+    if not contacted:
+        if row.contact_by is None:
+            return "A person will contact you."
+        if row.contact_by <= now:
+            was = f"A person was to contact you {friendly(row.contact_by, now, zone)}."
+            return f"{was} We are late, and we are sorry. We will contact you as soon as we can."
+        return f"A person will contact you by {friendly(row.contact_by, now, zone).removeprefix('on ')}."
+    resolve = next((t for t in row.targets if t["milestone"] == "resolve" and t["state"] in OWED), None)
+    due = parse(resolve["due_at"]) if resolve else None
+    if due is not None and due > now:
+        return f"We mean to have it settled by {friendly(due, now, zone).removeprefix('on ')}."
+    return "We will tell you as soon as it is settled."
+
+
+def last_digits(phone: str | None) -> str | None:
+    """The digits that the second factor asks for, or None where no number is known."""
+    digits = "".join(c for c in phone or "" if c.isdigit())
+    return digits[-PHONE_DIGITS:] if len(digits) >= PHONE_DIGITS else None
+
+
+def _state(is_done: bool, is_due: bool) -> str:
+    return "done" if is_done else "now" if is_due else "next"

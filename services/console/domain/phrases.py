@@ -1,0 +1,154 @@
+"""Codes in the words of a store manager.
+
+An unknown code is read out with its underscores as spaces, so that a newer producer never breaks a page.
+"""
+
+from typing import Final
+
+CATALYSTS: Final = {
+    "late_order": "Late order",
+    "remade_order": "Glasses remade",
+    "non_adapt": "Cannot get used to the glasses",
+    "fit_adjustment": "Fit and adjustment",
+    "price_surprise": "Surprised by the price",
+    "coverage_surprise": "Surprised by the coverage",
+    "wait_time": "Long wait",
+    "rude_or_dismissed": "Felt dismissed",
+    "privacy": "Privacy",
+    "warranty_dispute": "Warranty dispute",
+    "no_pickup_notice": "Not told it was ready",
+    "lost_order": "Lost order",
+    "billing_error": "Billing error",
+    "other": "Something else",
+}
+INCIDENTS: Final = {
+    "order_late": "The order was not ready on the promised day",
+    "order_remade": "The order had to be made again",
+    "refund_or_return": "Money was asked back",
+    "repeat_visit": "The patient had to come back again",
+    "adjustment_repeat": "The same glasses were adjusted twice",
+    "no_pickup": "The order was never picked up",
+    "appointment_moved": "The practice moved an appointment",
+    "message_failed": "The patient could not be told that the order is ready",
+    "voice_of_patient": "The patient told us",
+}
+STATUSES: Final = {"open": "Open", "acknowledged": "Acknowledged", "resolved": "Resolved", "closed": "Closed"}
+SEVERITIES: Final = {1: "Critical", 2: "High", 3: "Normal"}
+LEVELS: Final = {0: "With the owner", 1: "With the store manager", 2: "With the region"}
+MILESTONES: Final = {
+    "acknowledge": "Acknowledge",
+    "contact": "First contact",
+    "action": "First action",
+    "update": "Next update",
+    "resolve": "Resolve",
+}
+TARGETS: Final = {
+    "running": "Running",
+    "paused": "Paused",
+    "met": "Met",
+    "met_late": "Met late",
+    "breached": "Overdue",
+    "cancelled": "No longer needed",
+}
+ROLES: Final = {
+    "associate": "Associate",
+    "store_manager": "Store manager",
+    "regional_manager": "Regional manager",
+    "compliance": "Compliance",
+    "admin": "Administrator",
+}
+ACTIONS: Final = {
+    "call": "Called the patient",
+    "visit": "Spoke with the patient in the store",
+    "text": "Texted the patient",
+    "email": "Wrote to the patient",
+    "remake": "Ordered a remake",
+    "adjustment": "Adjusted the glasses",
+    "order_expedited": "Hurried the order",
+    "delivery": "Delivered the order",
+    "other": "Took another step",
+    "offer": "Made an offer",
+}
+ROOT_CAUSES: Final = {
+    "lab_error": "Lab error",
+    "measurement_error": "Measurement error",
+    "prescription_change": "Prescription change",
+    "frame_defect": "Frame defect",
+    "stock_out": "Out of stock",
+    "scheduling": "Scheduling",
+    "communication": "Communication",
+    "billing": "Billing",
+    "staff_conduct": "Staff conduct",
+    "system": "System failure",
+    "other": "Something else",
+}
+KINDS: Final = {
+    "gas_money": "Gas money",
+    "refund": "Refund",
+    "store_credit": "Store credit",
+    "free_remake": "Free remake",
+    "care_kit": "Care kit",
+    "home_delivery": "Home delivery",
+    "stay_late": "Staying late for a pickup",
+    "loaner": "Loaner pair",
+    "upgrade": "Upgrade",
+}
+RESTITUTIONS: Final = {
+    "proposed": "Proposed",
+    "referred": "Waits for approval",
+    "approved": "Approved",
+    "declined": "Declined",
+    "offered": "Offered",
+    "accepted": "Accepted",
+    "settled": "Paid",
+    "reversed": "Taken back",
+    "expired": "Expired",
+    "payout_uncertain": "Payment unclear",
+}
+NOTICES: Final = {
+    "queued": "Waiting",
+    "held": "Waiting",
+    "sending": "On its way",
+    "sent": "Sent",
+    "delivered": "Delivered",
+    "undelivered": "Not delivered",
+    "failed": "Failed",
+    "withheld": "Not sent",
+    "uncertain": "Unclear",
+}
+TEMPLATES: Final = {
+    "receipt": "the receipt",
+    "attached": "that we added it to the case",
+    "acknowledged": "who has taken it on",
+    "offered": "that there is an offer",
+    "offer_settled": "that the compensation is ready",
+    "resolved": "that we finished",
+    "typed": "a personal text",
+    "page": "a page",
+    "page_again": "another page",
+    "assigned": "that the case is theirs",
+    "warning": "a warning",
+    "breached": "that a deadline passed",
+    "ack_list": "a question which case",
+    "ack_none": "that nothing waits",
+    "which_case": "a question which case",
+    "stopped": "the opt-out confirmation",
+    "started": "that texts are on again",
+    "help": "the help text",
+}
+REASONS: Final = {
+    "no-phone": "no phone number is known",
+    "opted-out": "the patient asked for no texts",
+    "no-consent": "there is no consent for this kind of text",
+    "stale": "it was out of date by then",
+    "no-window": "no texting hours are known for the number",
+    "taken-back": "it was taken back",
+    "acknowledged": "somebody had taken the case",
+}
+
+
+def say(table: dict[str, str], code: str | None) -> str:
+    """The phrase for a code; its own words where the table lacks it."""
+    if code is None:
+        return ""
+    return table.get(code) or code.replace("_", " ").replace("-", " ").capitalize()

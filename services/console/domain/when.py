@@ -1,0 +1,72 @@
+"""Instants and spans in words. Takes instants in UTC and an IANA zone; gives English."""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+
+@lru_cache(maxsize=512)
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def moment(at: datetime, zone: str) -> str:
+    """`Mon 23 Nov, 2:05 pm`, on the wall of the store."""
+    local = at.astimezone(_zone(zone))
+    return f"{local:%a} {local.day} {local:%b}, {clock_time(at, zone)}"
+
+
+def abbreviation(at: datetime, zone: str) -> str:
+    """`EST`, as the zone calls itself then."""
+    return at.astimezone(_zone(zone)).strftime("%Z")
+
+
+def clock_time(at: datetime, zone: str) -> str:
+    """`2:05 pm`, on the wall of the store."""
+    local = at.astimezone(_zone(zone))
+    return f"{(local.hour - 1) % 12 + 1}:{local:%M} {'am' if local.hour < 12 else 'pm'}"
+
+
+def friendly(at: datetime, now: datetime, zone: str) -> str:
+    """`today at 2:05 pm`, `tomorrow at 9:00 am`, else `on Friday 27 November at 9:00 am`: for patients."""
+    there, today = at.astimezone(_zone(zone)).date(), now.astimezone(_zone(zone)).date()
+    day = {0: "today", 1: "tomorrow", -1: "yesterday"}.get((there - today).days, f"on {there:%A} {there.day} {there:%B}")
+    return f"{day} at {clock_time(at, zone)}"
+
+
+def span(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h 05 min`, `2 d 4 h`; floored, so that nothing is told sooner than it is."""
+    whole = int(abs(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes = whole // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes:02} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def countdown(due_at: datetime | None, now: datetime) -> str:
+    """`in 12 min`, `overdue by 5 min`, or `on hold` for a deadline that stands still."""
+    if due_at is None:
+        return "on hold"
+    left = (due_at - now).total_seconds()
+    return f"overdue by {span(left)}" if left <= 0 else f"in {span(left)}"
+
+
+def parse(text: str | None) -> datetime | None:
+    """An RFC 3339 instant as stored in a projection, in UTC."""
+    if text is None:
+        return None
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def seconds(value: timedelta) -> int:
+    """Whole seconds."""
+    return int(value.total_seconds())

@@ -1,0 +1,38 @@
+"""What the console is told: everything. One call each."""
+
+from functools import partial
+
+from faststream.kafka import KafkaBroker
+
+from services.console import usecases
+from services.console.usecases import Desk
+from shared.contracts.cases import CASES
+from shared.contracts.incidents import INCIDENTS
+from shared.contracts.notices import NOTICES
+from shared.contracts.patients import PATIENTS
+from shared.contracts.restitutions import RESTITUTIONS
+from shared.messaging import Batch, listen
+
+
+def subscribe(broker: KafkaBroker, desk: Desk) -> None:
+    """Register the console's subscribers."""
+
+    @listen(broker, desk.engine, PATIENTS)
+    async def on_patient(batch: Batch) -> None:
+        await desk.engine.take(batch, partial(usecases.take_patients, desk))
+
+    @listen(broker, desk.engine, INCIDENTS)
+    async def on_incident(batch: Batch) -> None:
+        await desk.engine.take(batch, partial(usecases.take_incidents, desk))
+
+    @listen(broker, desk.engine, CASES)
+    async def on_case(batch: Batch) -> None:
+        await desk.engine.take(batch, partial(usecases.take_cases, desk))
+
+    @listen(broker, desk.engine, RESTITUTIONS)
+    async def on_restitution(batch: Batch) -> None:
+        await desk.engine.take(batch, partial(usecases.take_restitutions, desk))
+
+    @listen(broker, desk.engine, NOTICES)
+    async def on_notice(batch: Batch) -> None:
+        await desk.engine.take(batch, partial(usecases.take_notices, desk))
