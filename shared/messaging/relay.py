@@ -127,7 +127,7 @@ class Relay:
                 RELAY_LAG_SECONDS.labels(self._service).set((machine_now() - rows[0]["created_at"]).total_seconds())
             reached = await self._acknowledged(reached, must=sum(len(f) for _, f in self._in_flight) > IN_FLIGHT_MAX)
             now = machine_now()
-            if reached != kept and (not rows or (now - kept_at).total_seconds() > KEEP_POSITION_EVERY):
+            if reached != kept and (now - kept_at).total_seconds() > KEEP_POSITION_EVERY:
                 if await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, epoch) != "UPDATE 1":
                     raise Fenced
                 kept, kept_at = reached, now
