@@ -12,17 +12,17 @@ MORNING = datetime(2026, 11, 17, 15, 0, tzinfo=UTC)
 
 ELM, OAK, BAY = "elm-street", "oak-avenue", "bay-road"
 # staff id → what they are; every story asks for people by these names.
-LEE, MIA, ANA, TOM, RAJ, EVE, SAM, ADA = "lee", "mia", "ana", "tom", "raj", "eve", "sam", "ada"
+LEE, MIA, ANA, TOM, BEN, RAJ, EVE, SAM, ADA = "lee", "mia", "ana", "tom", "ben", "raj", "eve", "sam", "ada"
 PHONES = {
     LEE: "+12125550101", MIA: "+12125550102", ANA: "+12125550103", TOM: "+12125550104", RAJ: "+12125550105", EVE: "+12125550106",
-    SAM: "+12125550107", ADA: "+12125550108",
+    SAM: "+12125550107", ADA: "+12125550108", BEN: "+12125550109",
 }  # fmt: skip
 
 _numbers = count(1)
 
 
 def group() -> dict[str, Any]:
-    """Two regions, three stores in New York, eight people; without rosters the associate of the store owns its cases."""
+    """Two regions, three stores in New York, nine people; without rosters the associate of the store owns its cases."""
 
     def store(store_id: str, name: str, region: str, phone: str) -> dict[str, Any]:
         return {
@@ -45,6 +45,7 @@ def group() -> dict[str, Any]:
             person(MIA, "Mia Example", "associate", [OAK], []),
             person(ANA, "Ana Example", "store_manager", [ELM], []),
             person(TOM, "Tom Example", "store_manager", [OAK], []),
+            person(BEN, "Ben Example", "store_manager", [BAY], []),
             person(RAJ, "Raj Example", "regional_manager", [], ["north"]),
             person(EVE, "Eve Example", "regional_manager", [], ["south"]),
             person(SAM, "Sam Example", "associate", [BAY], []),

@@ -1,6 +1,6 @@
 """The one place that decides where a test run takes PostgreSQL and Kafka from.
 
-Containers where a Docker engine answers and has the images, else the embedded servers in a throw-away folder: the same
+Containers where a Docker engine answers, has the images and runs them, else the embedded servers in a throw-away folder: the same
 real software either way. `SERVERS_FROM=embedded` (or `containers`) in the environment decides by hand.
 """
 
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.embedded import EmbeddedKafka, EmbeddedPostgres
@@ -58,13 +59,16 @@ class Database:
 
 @cache
 def choice() -> Choice:
-    asked = os.environ.get("SERVERS_FROM")
+    """Where this run's servers come from; pytest.UsageError when SERVERS_FROM asks for what cannot be."""
+    asked = os.environ.get("SERVERS_FROM") or None
+    if asked not in (None, *get_args(Kind)):
+        raise pytest.UsageError(f"SERVERS_FROM={asked} is neither {' nor '.join(get_args(Kind))}")
     if asked == "embedded":
         return Choice("embedded", "asked for by SERVERS_FROM")
     reason = docker.lacks()
     if asked == "containers" and reason:
-        raise RuntimeError(f"SERVERS_FROM=containers, but {reason}")
-    return Choice("embedded", reason) if reason else Choice("containers", "a Docker engine answers and has the images")
+        raise pytest.UsageError(f"SERVERS_FROM=containers, but {reason}")
+    return Choice("embedded", reason) if reason else Choice("containers", f"{docker.POSTGRES_IMAGE}, {docker.KAFKA_IMAGE}")
 
 
 @contextlib.asynccontextmanager

@@ -10,9 +10,10 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 from pydantic import SecretStr
@@ -31,6 +32,8 @@ from tests.support.servers import Servers
 
 BATCH = "application/cloudevents-batch+json"
 DRAIN_SECONDS = 60.0
+# The hours of the small group's stores.
+ZONE, OPENS, CLOSES = ZoneInfo("America/New_York"), 9, 18
 
 
 @dataclass
@@ -73,6 +76,19 @@ class Amends:
             assert loop.time() < until, f"not quiet within {DRAIN_SECONDS:g} s"
             answer = await self._moved(0)
         return datetime.fromisoformat(answer["now"])
+
+    async def open_hours(self, *, hours: float) -> datetime:
+        """Now, if the stores stay open for `hours` more; else business time moves to their next opening. Gives business time."""
+        now = await self.now()
+        opening = max(now, _wall(now, OPENS))
+        if opening.astimezone(ZONE).weekday() == 6 or opening + timedelta(hours=hours) > _wall(now, CLOSES):
+            opening = _next_opening(now)
+        return await self.advance(seconds=(opening - now).total_seconds())
+
+    async def minutes_before_closing(self, minutes: float) -> datetime:
+        """Business time moves to so many minutes before the stores' next closing."""
+        now = await self.open_hours(hours=minutes / 60)
+        return await self.advance(seconds=(_wall(now, CLOSES) - timedelta(minutes=minutes) - now).total_seconds())
 
     async def _moved(self, seconds: float) -> dict[str, Any]:
         response = await self.http.post("/dev/clock", json={"advance_seconds": seconds})
@@ -157,6 +173,16 @@ def client(url: str, key: str | None = None) -> httpx.AsyncClient:
     """An HTTP client with a key's power, or none."""
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return httpx.AsyncClient(base_url=url, headers=headers, timeout=30, trust_env=False)
+
+
+def _wall(at: datetime, hour: int) -> datetime:
+    """The stores' day of `at`, at a full hour of theirs."""
+    return at.astimezone(ZONE).replace(hour=hour, minute=0, second=0, microsecond=0).astimezone(UTC)
+
+
+def _next_opening(at: datetime) -> datetime:
+    days = 2 if at.astimezone(ZONE).weekday() == 5 else 1
+    return _wall(at.astimezone(ZONE) + timedelta(days=days), OPENS)
 
 
 def _settings(servers: Servers | None) -> Settings:
