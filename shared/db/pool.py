@@ -29,7 +29,22 @@ DATABASE_DOWN: tuple[type[BaseException], ...] = (
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
     asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
 )
+
+
+def is_down(error: BaseException, conn: Connection | None) -> bool:
+    """Whether `error`, met while using `conn` (None: while getting one), means that the database is away, and not that our code is wrong.
+
+    asyncpg names a lost connection and a wrong call alike (InterfaceError), and a file that is missing is an OSError too: what tells them
+    apart is whether the connection is gone. A server that ends a session, for whatever reason, leaves it closed.
+    """
+    if conn is None:
+        return isinstance(error, DATABASE_DOWN)
+    if isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.PostgresError)) and conn.is_closed():
+        return True
+    about_the_connection = isinstance(error, (OSError, asyncpg.InterfaceError)) and not isinstance(error, TimeoutError)
+    return isinstance(error, DATABASE_DOWN) and not about_the_connection
 
 
 def _dump(value: Any) -> str:

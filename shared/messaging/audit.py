@@ -18,12 +18,15 @@ insert into audit (at, actor, action, subject, data)
 select $1, a.* from unnest($2::text[], $3::text[], $4::text[], $5::jsonb[]) as a
 """
 LOCK: Final = "select pg_advisory_xact_lock(hashtext(current_schema() || ' sealer'))"
-LAST: Final = "select n, hash from audit_seals order by n desc limit 1"
+LAST: Final = """
+-- The newest seal, and the place of its row in the order of sealing.
+select s.n, s.hash, s.seq, a.xid::text as xid from audit_seals s left join audit a using (seq) order by s.n desc limit 1
+"""
 UNSEALED: Final = """
--- Rows that no transaction still open can come before, not yet sealed.
+-- Rows behind the last sealed one that no transaction still open can come before: what is sealed is always a beginning of this order.
 select a.seq, a.at, a.actor, a.action, a.subject, a.data from audit a
-where a.xid < pg_snapshot_xmin(pg_current_snapshot()) and not exists (select 1 from audit_seals s where s.seq = a.seq)
-order by a.seq limit $1
+where a.xid < pg_snapshot_xmin(pg_current_snapshot()) and (a.xid, a.seq) > ($2::text::xid8, $3::bigint)
+order by a.xid, a.seq limit $1
 """
 SEAL: Final = "insert into audit_seals (n, seq, hash) select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])"
 CHAIN: Final = """
@@ -46,7 +49,7 @@ async def seal(pool: Pool, *, at_most: int = 1000) -> int:
         await conn.execute(LOCK)
         last = await conn.fetchrow(LAST)
         n, head = (last["n"], last["hash"]) if last else (0, b"")
-        rows = await conn.fetch(UNSEALED, at_most)
+        rows = await conn.fetch(UNSEALED, at_most, (last["xid"] if last else None) or "0", last["seq"] if last else 0)
         seals = []
         for row in rows:
             n, head = n + 1, link(head, dict(row))

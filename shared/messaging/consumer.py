@@ -6,15 +6,17 @@ parked by a committed transaction; a database that is down parks nothing; an une
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+import asyncpg
+
 from shared.contracts.envelope import Fact
-from shared.db import DATABASE_DOWN, Pool
+from shared.db import DATABASE_DOWN, Connection, Pool, is_down
 from shared.kernel.clock import Clock, machine_now
-from shared.kernel.errors import Poison, Rejected, Transient
+from shared.kernel.errors import Poison, Rejected, Transient, Unready
 from shared.kernel.ids import new_id, time_of
 from shared.messaging import audit, inbox, outbox, parked
 from shared.messaging.parked import ToPark
@@ -71,6 +73,16 @@ class Item:
     fact: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done with a batch; `refused` answers for the use case, `patience` is not empty once a try was waited for."""
+
+    usecase: Usecase
+    foreign: bool
+    refused: Rejected | None = None
+    patience: list[int] = field(default_factory=list)
+
+
 class Engine:
     """One per service; see the module. `writers` write what a transaction collected besides events and audit rows (the timers)."""
 
@@ -90,29 +102,49 @@ class Engine:
     # ---- transactions
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, door: str = "kafka") -> AsyncIterator[Transaction]:
         """One transaction; what it collected is written before it commits, the relay and the timers are woken after.
 
-        Raises `Transient` where the database does not answer; whatever the body raises rolls everything back.
+        `door` is what a refusal is kept under. Raises `Transient` where the database does not answer; whatever the body raises rolls
+        everything back.
         """
         self.busy += 1
         try:
-            async with self.pool.acquire(timeout=10) as conn:
-                tx = Transaction(conn, self.clock.now(), self.name)
+            async with self._connection() as conn:
+                tx = Transaction(conn, self.clock.now(), self.name, door)
                 async with conn.transaction():
                     yield tx
                     await self._write(tx)
             self._committed(tx)
-        except DATABASE_DOWN as error:
-            raise Transient(f"the database does not answer ({type(error).__name__})") from error
         finally:
             self.busy -= 1
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """A connection; of what goes wrong on it, what is the database's becomes `Transient`."""
+        try:
+            conn = await self.pool.acquire(timeout=10)
+        except DATABASE_DOWN as error:
+            raise _away(error) from error
+        try:
+            yield conn
+        except Exception as error:
+            if isinstance(error, asyncpg.CheckViolationError) and "no partition of relation" in str(error):
+                # The machine slept past the days that were prepared.
+                await inbox.keep_partitions(conn)
+                raise _away(error) from error
+            if is_down(error, conn):
+                raise _away(error) from error
+            raise
+        finally:
+            with suppress(*DATABASE_DOWN):
+                await self.pool.release(conn)
 
     async def _write(self, tx: Transaction) -> None:
         for writer in self._writers:
             await writer(tx)
         if tx.rejections:
-            rows = [(new_id(), "kafka", r.code, r.detail[:2000], subject) for subject, r in tx.rejections]
+            rows = [(new_id(), tx.door, r.code, r.detail[:2000], subject) for subject, r in tx.rejections]
             await tx.conn.execute(REJECTED, *(list(column) for column in zip(*rows, strict=True)))
 
     def _committed(self, tx: Transaction) -> None:
@@ -128,8 +160,9 @@ class Engine:
     def in_background(self, run: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run a tracked task: it counts as being busy, is awaited at a stop, and its failure is logged and counted."""
 
+        self.busy += 1
+
         async def tracked() -> None:
-            self.busy += 1
             try:
                 await run
             except Exception:  # noqa: BLE001 - a door: counted, logged, and its lease runs out
@@ -174,19 +207,22 @@ class Engine:
             if batch.parked_id is not None:
                 await self._again(batch.parked_id, items, bad, usecase)
             else:
-                await self._settle(items, bad, usecase, foreign)
+                self._watch_the_park(len(batch.records), len(bad))
+                await self._settle(items, bad, Work(usecase, foreign))
         finally:
             self.busy -= 1
 
-    async def _settle(self, items: list[Item], bad: list[ToPark], usecase: Usecase, foreign: bool) -> None:
+    async def _settle(self, items: list[Item], bad: list[ToPark], work: Work) -> None:
         """Until committed: the whole, or its halves where something in it breaks."""
         failures, backoff = 0, 0.1
         while True:
             culprit: Any = None
             try:
-                self._watch_the_park(len(items) + len(bad), len(bad))
-                await self._apply(items, bad, usecase, foreign)
+                await self._apply(items, bad, work)
                 return None
+            except Unready as unready:
+                # Outside decide_each it is the whole batch's; brought home, it waits like any other.
+                cause: BaseException | None = unready
             except Transient as error:
                 BATCH_RETRIES.labels(self.name, _topic(items, bad), "transient").inc()
                 self._log.warning("kept for another try", retry_in=max(error.retry_in, backoff), error=error.detail)
@@ -201,35 +237,50 @@ class Engine:
                 cause = error
             BATCH_RETRIES.labels(self.name, _topic(items, bad), "unexpected").inc()
             if len(items) > 1:
-                return await self._set_apart(items, bad, culprit, usecase, foreign)
+                return await self._set_apart(items, bad, culprit, work)
+            if items and isinstance(cause, Rejected):
+                work = replace(work, refused=cause)
+                continue
             failures += 1
-            if failures < TRIES:
-                await asyncio.sleep(BETWEEN_TRIES)
+            if failures < TRIES and not isinstance(cause, Poison | Unready):
+                # Where one event of a batch has had its time to come right, the others need not wait for it too.
+                await asyncio.sleep(0 if work.patience else BETWEEN_TRIES)
                 continue
             if not items:
                 raise Halted("what is parked cannot be written") from cause
-            self._log.error("an event is parked", exc_info=cause, topic=items[0].record.topic, offset=items[0].record.offset)
-            bad = [*bad, ToPark(items[0].record, _reason(cause), f"{type(cause).__name__}: {cause}")]
+            work.patience.append(1)
+            bad = [*bad, self._given_up(items[0].record, cause)]
             items, failures = [], 0
 
-    async def _set_apart(self, items: list[Item], bad: list[ToPark], culprit: Any, usecase: Usecase, foreign: bool) -> None:
-        """Around the fact that is known to have failed, else by halves; in order."""
+    def _given_up(self, record: Record, cause: BaseException | None) -> ToPark:
+        if isinstance(cause, Unready):
+            return ToPark(record, "waiting", cause.detail, cause.retry_in)
+        self._watch_the_park(0, 1)
+        self._log.error("an event is parked", exc_info=cause, topic=record.topic, offset=record.offset)
+        return ToPark(record, _reason(cause), cause.detail if isinstance(cause, Poison) else f"{type(cause).__name__}: {cause}")
+
+    async def _set_apart(self, items: list[Item], bad: list[ToPark], culprit: Any, work: Work) -> None:
+        """Around the fact that is known to have failed, else by halves; in order, the unreadable ones each where it came."""
         at = next((i for i, item in enumerate(items) if item.fact is culprit), None)
         cuts = [items[:at], items[at : at + 1], items[at + 1 :]] if at is not None else [items[: len(items) // 2], items[len(items) // 2 :]]
-        for n, part in enumerate(cuts):
-            if part or (n == 0 and bad):
-                await self._settle(part, bad if n == 0 else [], usecase, foreign)
+        parts = [part for part in cuts if part]
+        where = [max((n for n, part in enumerate(parts) if _follows(p.record, part)), default=0) for p in bad]
+        for n, part in enumerate(parts):
+            await self._settle(part, [p for p, at_part in zip(bad, where, strict=True) if at_part == n], work)
 
-    async def _apply(self, items: list[Item], bad: list[ToPark], usecase: Usecase, foreign: bool) -> None:
+    async def _apply(self, items: list[Item], bad: list[ToPark], work: Work) -> None:
         started = machine_now()
         topic = _topic(items, bad)
         async with self.transaction() as tx:
-            fresh, behind = await self._admit(tx, topic, items, bad, foreign)
-            if fresh:
-                await usecase(tx, [item.fact for item in fresh])
+            fresh, behind = await self._admit(tx, topic, items, bad, work.foreign)
+            if fresh and work.refused is not None:
+                tx.reject(fresh[0].record.order_key, work.refused)
+            elif fresh:
+                await work.usecase(tx, [item.fact for item in fresh])
             records = {id(item.fact): item.record for item in fresh}
             aside = [ToPark(records[id(a.fact)], a.reason, a.detail, a.retry_in, a.is_behind) for a in tx.set_aside]
             await parked.park(tx.conn, self.name, [*bad, *behind, *aside])
+        self._watch_the_park(0, sum(1 for p in aside if p.retry_in is None and not p.is_behind))
         self._count(topic, items, fresh, (machine_now() - started).total_seconds())
 
     async def _admit(
@@ -265,14 +316,25 @@ class Engine:
         if aside is None:
             try:
                 async with self.transaction() as tx:
+                    if not await tx.conn.fetchval(parked.CLAIM, parked_id):
+                        return
                     await usecase(tx, [items[0].fact])
                     if not tx.set_aside:
                         await tx.conn.execute(parked.DONE, parked_id)
                         return
                     first = tx.set_aside[0]
                     aside = ToPark(items[0].record, first.reason, first.detail, first.retry_in)
-            except Transient as error:
+            except Unready as error:
                 aside = ToPark(items[0].record, "waiting", error.detail, error.retry_in)
+            except Transient:
+                # The world is down: its row stays as it is, and is tried again at the next round.
+                return
+            except Rejected as rejected:
+                with suppress(Transient):
+                    async with self.transaction() as tx:
+                        tx.reject(items[0].record.order_key, rejected)
+                        await tx.conn.execute(parked.DONE, parked_id)
+                return
             except Exception as error:  # noqa: BLE001 - a door: parked again with its reason
                 cause = error.__cause__ if isinstance(error, FactFailed) else error
                 self._log.exception("a parked event failed again", topic=items[0].record.topic, offset=items[0].record.offset)
@@ -305,8 +367,16 @@ class Engine:
             EVENT_AGE_SECONDS.labels(self.name, topic).observe(max((now - time_of(fresh[0].fact.envelope.id)).total_seconds(), 0))
 
 
+def _away(error: BaseException) -> Transient:
+    return Transient(f"the database does not answer ({type(error).__name__})")
+
+
 async def _call(run: Callable[[], Awaitable[None]]) -> None:
     await run()
+
+
+def _follows(record: Record, part: Sequence[Item]) -> bool:
+    return any(item.record.partition == record.partition and item.record.offset < record.offset for item in part)
 
 
 def _topic(items: list[Item], bad: list[ToPark]) -> str:

@@ -7,6 +7,7 @@ Key (ce_id, day of its UUIDv7), kept 14 days in daily partitions; an older event
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final
+from uuid import UUID
 
 from shared.contracts.envelope import Event, Fact
 from shared.db import Connection, Pool
@@ -40,8 +41,16 @@ where o.xid >= pg_snapshot_xmin(p.since) and not pg_visible_in_snapshot(o.xid, p
 
 def is_too_old(fact: Fact[Event]) -> bool:
     """Whether its inbox row may be gone, so that it cannot be told from a repeat; or so far ahead that it has no partition."""
-    minted, today = time_of(fact.envelope.id).date(), machine_now().date()
-    return not today - KEPT < minted < today + AHEAD
+    return not has_partition(fact.envelope.id)
+
+
+def has_partition(ce_id: UUID) -> bool:
+    """Whether the inbox has, and will have for a while, a row for this id."""
+    try:
+        minted, today = time_of(ce_id).date(), machine_now().date()
+    except ValueError:
+        return False
+    return today - KEPT < minted < today + AHEAD
 
 
 async def admit(conn: Connection, topic: str, facts: Sequence[Fact[Event]]) -> tuple[set[str], set[str]]:
@@ -57,7 +66,7 @@ async def held(conn: Connection, topic: str, keys: Sequence[str]) -> set[str]:
     return {row["key"] for row in await conn.fetch(HOLD, topic, list(set(keys)))}
 
 
-async def keep_partitions(pool: Pool, *, outbox_kept: timedelta = KEPT) -> None:
+async def keep_partitions(pool: Pool | Connection, *, outbox_kept: timedelta = KEPT) -> None:
     """Make the partitions of the days to come, and drop the inbox's and outbox's old ones; the outbox's only below the relay's position."""
     today = machine_now().date()
     sent: date = await pool.fetchval(RELAYED_UP_TO, today)

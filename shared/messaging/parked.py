@@ -17,6 +17,7 @@ from uuid import UUID
 from shared.db import DATABASE_DOWN, Connection, Pool
 from shared.kernel.clock import machine_now
 from shared.kernel.ids import new_id, time_of
+from shared.messaging.inbox import has_partition
 from shared.messaging.records import Record
 from shared.telemetry import logs
 from shared.telemetry.metrics import EVENTS_PARKED, EVENTS_PARKED_NOW
@@ -25,29 +26,35 @@ from shared.telemetry.metrics import EVENTS_PARKED, EVENTS_PARKED_NOW
 WAITS_AT_MOST: Final = timedelta(minutes=10)
 
 PARK: Final = """
--- Keep each record once, whatever happens to it later, and let the inbox know its event.
+-- Keep each record once, also where the log holds it twice, whatever happens to it later; and let the inbox know its event.
 with known as (
     insert into inbox (ce_id, day) select * from unnest($13::uuid[], $14::date[]) on conflict do nothing
 )
 insert into parked (parked_id, topic, partition, "offset", key, ce_id, type, reason, detail, is_behind, record, retry_at, give_up_at)
-select p.*, case when p.retry_at is null then null else $15::timestamptz end
+select p.parked_id, p.topic, p.partition, p."offset", p.key, p.ce_id, p.type, p.reason, p.detail, p.is_behind, p.record, p.retry_at,
+       case when p.retry_at is null then null else $15::timestamptz end
 from unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::text[], $10::bool[],
-            $11::bytea[], $12::timestamptz[])
-     as p(parked_id, topic, partition, "offset", key, ce_id, type, reason, detail, is_behind, record, retry_at)
-on conflict (topic, partition, "offset") do nothing
+            $11::bytea[], $12::timestamptz[], $16::bool[])
+     as p(parked_id, topic, partition, "offset", key, ce_id, type, reason, detail, is_behind, record, retry_at, is_first)
+where p.is_first and not exists (select 1 from parked q where q.topic = p.topic and q.ce_id = p.ce_id and q.record = p.record)
+on conflict (topic, partition, "offset", md5(record)) do nothing
 """
 READY: Final = """
--- The keys whose first parked event is to be tried now.
-select topic, key from (
-    select distinct on (topic, key) topic, key, retry_at from parked where redriven_at is null and (topic, key) in
-        (select topic, key from parked where redriven_at is null and retry_at <= $1 limit $2)
-    order by topic, key, partition, "offset"
-) heads where retry_at <= $1
+-- The keys whose first parked event is to be tried now: its time has come, or what it waited behind is through.
+select p.topic, p.key from parked p
+where p.redriven_at is null and (p.retry_at <= $1 or p.is_behind) and not exists (
+    select 1 from parked q where q.redriven_at is null and q.topic = p.topic and q.key = p.key
+        and (q.partition, q."offset") < (p.partition, p."offset"))
+order by p.retry_at nulls last limit $2
 """
 OF_KEY: Final = """
 -- All parked events of a key in their order.
 select parked_id, partition, "offset", record from parked
 where redriven_at is null and topic = $1 and key = $2 order by partition, "offset" limit $3
+"""
+CLAIM: Final = """
+-- One parked event, if it still is and nobody else is trying it.
+select true from parked where parked_id = $1 and redriven_at is null for update skip locked
 """
 DONE: Final = "update parked set redriven_at = clock_timestamp() where parked_id = $1 and redriven_at is null"
 AGAIN: Final = """
@@ -87,9 +94,15 @@ async def park(conn: Connection, service: str, rows: Sequence[ToPark]) -> None:
         return
     now = machine_now()
     columns = [_row(p, now) for p in rows]
-    known = {r.ce_id: time_of(r.ce_id).date() for r in (p.record for p in rows) if r.ce_id is not None and _has_partition(r.ce_id, now)}
+    known = {r.ce_id: time_of(r.ce_id).date() for r in (p.record for p in rows) if r.ce_id is not None and has_partition(r.ce_id)}
     arrays = [list(column) for column in zip(*columns, strict=True)]
-    await conn.execute(PARK, *arrays, list(known), list(known.values()), now + WAITS_AT_MOST)
+    seen: set[tuple[UUID | None, bytes]] = set()
+    first = []
+    for p in rows:
+        same = (p.record.ce_id, p.record.packed())
+        first.append(p.record.ce_id is None or same not in seen)
+        seen.add(same)
+    await conn.execute(PARK, *arrays, list(known), list(known.values()), now + WAITS_AT_MOST, first)
     for p in rows:
         EVENTS_PARKED.labels(service, p.record.topic, p.reason).inc()
 
@@ -101,10 +114,6 @@ def _row(p: ToPark, now: datetime) -> tuple[Any, ...]:
     kind = (r.header("ce_type") or "").replace("\x00", "\ufffd")[:200] or None
     key = r.order_key.replace("\x00", "\ufffd")
     return new_id(), r.topic, r.partition, r.offset, key, r.ce_id, kind, p.reason, detail, p.is_behind, r.packed(), retry_at
-
-
-def _has_partition(ce_id: UUID, now: datetime) -> bool:
-    return ce_id.version == 7 and abs((time_of(ce_id) - now).days) < 3
 
 
 def at_in(seconds: float) -> datetime:
@@ -136,10 +145,17 @@ class Redriver:
             handler = self._handler_of(head["topic"])
             if handler is None:
                 continue
-            for row in await self._pool.fetch(OF_KEY, head["topic"], head["key"], 500):
-                record = Record.unpacked(head["topic"], row["partition"], row["offset"], row["record"])
+            done += await self._key(head["topic"], head["key"], handler)
+        return done
+
+    async def _key(self, topic: str, key: str, handler: Callable[[Record, UUID], Awaitable[bool]]) -> int:
+        """All of a key in order, up to the first that does not go through."""
+        done = 0
+        while rows := await self._pool.fetch(OF_KEY, topic, key, 500):
+            for row in rows:
+                record = Record.unpacked(topic, row["partition"], row["offset"], row["record"])
                 if not await handler(record, row["parked_id"]):
-                    break
+                    return done
                 done += 1
         return done
 

@@ -4,6 +4,7 @@ Called by the consumer, the park and the relay. Invariant: whatever the bytes, r
 """
 
 import base64
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +16,11 @@ from pydantic import ValidationError
 from shared.contracts.envelope import Envelope, Event, Fact
 from shared.contracts.flow import EVENT_TYPES
 from shared.kernel.errors import Poison
+from shared.kernel.ids import time_of
 
 Headers = Sequence[tuple[str, bytes | None]]
+# A longer key is known by its beginning and its hash: an index cannot hold every length that Kafka can.
+_KEY_MAX = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,10 @@ class Record:
     @property
     def order_key(self) -> str:
         """What must stay in order: the key, else the partition and offset, alone."""
-        return self.key.decode("utf-8", "backslashreplace") if self.key is not None else f"#{self.partition}:{self.offset}"
+        if self.key is None:
+            return f"#{self.partition}:{self.offset}"
+        text = self.key.decode("utf-8", "backslashreplace")
+        return text if len(text) <= _KEY_MAX else f"{text[:100]}#{hashlib.sha256(self.key).hexdigest()}"
 
     def packed(self) -> bytes:
         """The record as JSON, byte for byte restorable."""
@@ -76,6 +83,13 @@ def read(record: Record) -> Fact[Event]:
     ce_id = record.ce_id
     if event_type is None or ce_id is None or ce_id.version != 7:
         raise Poison("unreadable-envelope", "no ce_type or no ce_id of ours in the headers")
+    try:
+        time_of(ce_id)
+        time = datetime.fromisoformat(record.header("ce_time") or "")
+    except ValueError as error:
+        raise Poison("unreadable-envelope", f"ce_id or ce_time: {error}") from error
+    if time.tzinfo is None:
+        raise Poison("unreadable-envelope", "ce_time names no zone")
     cls = EVENT_TYPES.get(event_type)
     if cls is None or cls.topic != record.topic:
         raise Poison("unknown-type", f"{event_type} is not known on {record.topic}")
@@ -83,7 +97,6 @@ def read(record: Record) -> Fact[Event]:
         raise Poison("empty-body", "the record has no body")
     try:
         event = cls.model_validate_json(record.value)
-        time = datetime.fromisoformat(record.header("ce_time") or "")
     except (ValidationError, ValueError) as error:
         raise Poison("unreadable-body", f"{event_type}: {str(error)[:500]}") from error
     envelope = Envelope(ce_id, event_type, record.header("ce_source") or "", time, record.order_key, record.header("traceparent"))

@@ -26,6 +26,8 @@ CHUNK: Final = 1000
 IN_FLIGHT_MAX: Final = 10_000
 POLL: Final = 1.0
 KEEP_POSITION_EVERY: Final = 0.2
+BACKOFF_MAX: Final = 2.0
+LIVED_LONG: Final = 10.0
 
 LOCK: Final = "select pg_try_advisory_lock(hashtext(current_schema() || ' relay'))"
 OPEN: Final = "update relay_position set epoch = epoch + 1 returning since::text as since, upto::text as upto, last_seq, epoch"
@@ -74,8 +76,9 @@ class Relay:
 
     async def run(self) -> None:
         """Until cancelled: relay, and after any trouble start again at the position."""
-        backoff = 0.1
+        backoff = 0.05
         while True:
+            began = machine_now()
             try:
                 await self._session()
             except Fenced:
@@ -84,11 +87,11 @@ class Relay:
                 cause = "kafka"
             except DATABASE_DOWN:
                 cause = "postgres"
+            backoff = 0.1 if (machine_now() - began).total_seconds() > LIVED_LONG else min(backoff * 2, BACKOFF_MAX)
             self.is_idle = False
             RELAY_RESTARTS.labels(self._service, cause).inc()
             self._log.warning("the relay starts again at its position", cause=cause, retry_in=backoff)
             await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, 2.0)
 
     async def _session(self) -> None:
         async with self._pool.acquire(timeout=10) as conn:
@@ -119,11 +122,13 @@ class Relay:
     async def _relay(self, conn: Any, producer: AIOKafkaProducer, position: Position, epoch: int) -> None:
         reached, kept, kept_at = position, position, machine_now()
         while True:
+            self.is_idle = False
             self._wake.clear()
-            rows, position = await self._read(conn, position)
-            if rows:
-                self.is_idle = False
+            before = position
+            rows, position = await self._read(conn, before)
+            if position != before:
                 self._in_flight.append((position, [await self._send(producer, row) for row in rows]))
+            if rows:
                 RELAY_LAG_SECONDS.labels(self._service).set((machine_now() - rows[0]["created_at"]).total_seconds())
             reached = await self._acknowledged(reached, must=sum(len(f) for _, f in self._in_flight) > IN_FLIGHT_MAX)
             now = machine_now()
@@ -131,7 +136,7 @@ class Relay:
                 if await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, epoch) != "UPDATE 1":
                     raise Fenced
                 kept, kept_at = reached, now
-            if not rows:
+            if position == before:
                 await self._rest()
 
     async def _rest(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from shared.contracts.envelope import Event, Fact
 from shared.db import Connection
 from shared.kernel.decision import Decision, Timer
-from shared.kernel.errors import Poison, Rejected, Unready
+from shared.kernel.errors import Poison, Rejected, Transient, Unready
 from shared.messaging.records import Record
 from shared.telemetry.traces import current_traceparent
 
@@ -62,6 +62,7 @@ class Transaction:
     conn: Connection
     now: datetime
     service: str
+    door: str = "kafka"
     said: list[Said] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
@@ -95,7 +96,8 @@ class Transaction:
         """Call `decide` for each fact in order, and let one fact's trouble be its own.
 
         Rejected is kept visible; Unready is kept and tried again later; Poison is parked; the followers of a fact set aside wait behind it.
-        Anything else is raised as `FactFailed`. `decide` must not have changed anything when it raises.
+        Any other Transient is the whole batch's and passes;
+        anything else is raised as `FactFailed`. `decide` must not have changed anything when it raises.
         """
         blocked: set[str] = set()
         of = key or key_of
@@ -113,6 +115,8 @@ class Transaction:
             except Poison as poison:
                 self.set_aside.append(SetAside(fact, poison.reason, poison.detail))
                 blocked.add(of(fact))
+            except Transient:
+                raise
             except Exception as error:
                 raise FactFailed(fact) from error
 

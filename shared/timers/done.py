@@ -4,6 +4,7 @@ Called by use cases after they locked the states concerned. Invariant: a timer f
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shared.messaging.transaction import Transaction
@@ -18,20 +19,21 @@ with asked as (
 ), gone as (
     delete from timers t using asked a
     where t.kind = a.kind and t.subject = a.subject and t.name = a.name and t.generation = a.generation and t.due_at <= $5
-    returning t.kind, t.subject, t.name, t.generation, t.due_at
+    returning t.kind, t.subject, t.name, t.generation, t.due_at, t.data
 ), proof as (
     insert into timers_done (kind, subject, name, generation, outcome, reason, due_at, fired_at)
     select kind, subject, name, generation, 'fired', 'due', due_at, $5 from gone
 )
-select kind, subject, name, generation from gone
+select kind, subject, name, generation, due_at, data from gone
 """
 
 
 async def fire(tx: Transaction, due: Sequence["Due"]) -> list["Due"]:
-    """Those of `due` that were still there and due, in their order; they are done now. Lock their subjects' states before."""
+    """Those of `due` that were still there and due, as they are by now, in order; they are done. Lock their subjects' states before."""
     if not due:
         return []
     columns = zip(*[(d.kind, d.subject, d.name, d.generation) for d in due], strict=True)
     rows = await tx.conn.fetch(FIRE, *(list(column) for column in columns), tx.now)
-    gone = {(r["kind"], r["subject"], r["name"], r["generation"]) for r in rows}
-    return [d for d in due if (d.kind, d.subject, d.name, d.generation) in gone]
+    gone = {(r["kind"], r["subject"], r["name"], r["generation"]): r for r in rows}
+    found = [(d, gone.get((d.kind, d.subject, d.name, d.generation))) for d in due]
+    return [replace(d, due_at=row["due_at"], data=row["data"]) for d, row in found if row is not None]

@@ -13,21 +13,25 @@ from datetime import datetime
 from typing import Any, Final
 
 from shared.db import DATABASE_DOWN
-from shared.kernel.errors import Rejected, Transient
+from shared.kernel.errors import Poison, Rejected, Transient, Unready
 from shared.messaging.consumer import Engine
-from shared.messaging.transaction import FactFailed, Transaction
+from shared.messaging.transaction import FactFailed, SetAside, Transaction
 from shared.telemetry import logs
 from shared.telemetry.metrics import TIMERS_FIRED, TIMERS_LATE_SECONDS, TIMERS_OVERDUE
+from shared.timers.done import fire
 
 BATCH: Final = 500
 SLEEP_MAX: Final = 1.0
 TRIES: Final = 3
+# For one that waits for a row another topic will bring: as often, this far apart (seconds of machine time), before it is left to a person.
+TRIES_WAITING: Final = 100
+BETWEEN_TRIES: Final = 0.2
 DOWN: Final[tuple[type[BaseException], ...]] = (Transient, *DATABASE_DOWN)
 
 READ_DUE: Final = """
 -- What is due, earliest first.
 select kind, subject, name, generation, due_at, data from timers
-where due_at <= $1 and parked_reason is null order by due_at limit $2
+where due_at <= $1 and parked_reason is null order by due_at, created_at, kind, name, generation limit $2
 """
 NEXT_DUE: Final = "select min(due_at) from timers where due_at is not null and parked_reason is null"
 PARK: Final = """
@@ -49,6 +53,15 @@ class Due:
 
 
 TimerHandler = Callable[[Transaction, Sequence[Due]], Awaitable[None]]
+Key = tuple[str, str, str, int]
+
+
+class SomeSetAside(Exception):
+    """The handler set timers aside that it may have fired before: what it did is taken back, and done again without them."""
+
+    def __init__(self, aside: Sequence[SetAside]) -> None:
+        super().__init__(f"{len(aside)} timers")
+        self.aside = aside
 
 
 class Loop:
@@ -56,7 +69,10 @@ class Loop:
 
     def __init__(self, engine: Engine, kinds: Mapping[str, TimerHandler]) -> None:
         self._engine, self._kinds = engine, kinds
-        self._tries: dict[tuple[str, str, str, int], int] = {}
+        self._tries: dict[Key, int] = {}
+        # When each of the last round was due, to find those that their handler leaves lying.
+        self._handled: dict[Key, datetime] = {}
+        self._left: dict[Key, int] = {}
         self._log = logs.get("timers", service=engine.name)
 
     async def run(self) -> None:
@@ -101,51 +117,94 @@ class Loop:
             if row["subject"] not in seen:
                 seen.add(row["subject"])
                 by_kind.setdefault(row["kind"], []).append(Due(**row))
+        down: BaseException | None = None
+        handled: dict[Key, datetime] = {}
         for kind, due in by_kind.items():
-            await self._handle(kind, due)
+            try:
+                handled.update({_key(d): d.due_at for d in await self._handle(kind, await self._unless_left(due))})
+            except DOWN as error:
+                # One kind's trouble is not the others'.
+                down = error
+        self._handled = handled
+        if down is not None:
+            raise down
         return len(rows)
 
-    async def _handle(self, kind: str, due: list[Due]) -> None:
+    async def _unless_left(self, due: list[Due]) -> list[Due]:
+        """Without those that their handler was given again and again and never fired: they would be due for ever."""
+        kept = []
+        for d in due:
+            key = _key(d)
+            if self._handled.get(key) != d.due_at:
+                self._left.pop(key, None)
+            else:
+                self._left[key] = self._left.get(key, 0) + 1
+            if self._left.get(key, 0) >= TRIES:
+                await self._park(d, "its handler does not fire it")
+                del self._left[key]
+            else:
+                kept.append(d)
+        return kept
+
+    async def _handle(self, kind: str, due: list[Due]) -> list[Due]:
+        """Returns those whose handler went through."""
         handler = self._kinds.get(kind)
         if handler is None:
             for d in due:
                 await self._park(d, f"no handler for {kind}")
-            return
+            return []
+        if not due:
+            return []
         culprit: Any = None
         try:
-            async with self._engine.transaction() as tx:
+            async with self._engine.transaction(door="timer") as tx:
                 await handler(tx, due)
+                if tx.set_aside:
+                    raise SomeSetAside(tx.set_aside)
             self._count(kind, due)
-            await self._retry_or_park([(a.fact, a.reason if a.retry_in is None else None) for a in tx.set_aside])
-            return
+            return due
+        except SomeSetAside as some:
+            return await self._without(kind, due, some.aside)
+        except Unready as unready:
+            cause: BaseException | None = unready
         except Transient:
             raise
-        except Rejected as rejected:
-            # Outside decide_each a refusal is the whole batch's: with one timer it is an answer, else it is brought home.
-            cause: BaseException | None = rejected
         except FactFailed as failed:
             culprit, cause = failed.fact, failed.__cause__
         except Exception as error:  # noqa: BLE001 - a door
             cause = error
         if len(due) > 1:
-            at = next((i for i, d in enumerate(due) if d is culprit), None)
+            at = next((i for i, d in enumerate(due) if culprit is not None and _key(d) == _key(culprit)), None)
             cuts = [due[:at], due[at : at + 1], due[at + 1 :]] if at is not None else [due[: len(due) // 2], due[len(due) // 2 :]]
-            for part in cuts:
-                if part:
-                    await self._handle(kind, part)
-            return
+            return [d for part in cuts if part for d in await self._handle(kind, part)]
+        if isinstance(cause, Rejected):
+            await self._refuse(due[0], cause)
+            return []
         self._log.error("a timer failed", exc_info=cause, kind=kind, name=due[0].name)
-        await self._retry_or_park([(due[0], f"{type(cause).__name__}: {cause}"[:500])])
+        await self._retry_or_park(due[0], _reason(cause), is_waiting=isinstance(cause, Unready))
+        return []
 
-    async def _retry_or_park(self, failed: Sequence[tuple[Due, str | None]]) -> None:
-        for d, reason in failed:
-            key = (d.kind, d.subject, d.name, d.generation)
-            self._tries[key] = self._tries.get(key, 0) + 1
-            if reason is not None and self._tries[key] >= TRIES:
-                await self._park(d, reason)
-                del self._tries[key]
-        if failed:
-            await asyncio.sleep(0.2)
+    async def _without(self, kind: str, due: list[Due], aside: Sequence[SetAside]) -> list[Due]:
+        """The others once more without those set aside, which are tried again or parked."""
+        apart = {_key(a.fact) for a in aside}
+        for a in aside:
+            if not a.is_behind:
+                await self._retry_or_park(a.fact, f"{a.reason}: {a.detail}", is_waiting=a.retry_in is not None)
+        return await self._handle(kind, [d for d in due if _key(d) not in apart])
+
+    async def _refuse(self, d: Due, rejected: Rejected) -> None:
+        """The business says no outside decide_each: done, and kept visible."""
+        async with self._engine.transaction(door="timer") as tx:
+            for fired in await fire(tx, [d]):
+                tx.reject(fired.subject, rejected)
+
+    async def _retry_or_park(self, d: Due, reason: str, *, is_waiting: bool) -> None:
+        key = _key(d)
+        self._tries[key] = self._tries.get(key, 0) + 1
+        if self._tries[key] >= (TRIES_WAITING if is_waiting else TRIES):
+            await self._park(d, reason[:500])
+            del self._tries[key]
+        await asyncio.sleep(BETWEEN_TRIES)
 
     async def _park(self, d: Due, reason: str) -> None:
         self._log.error("a timer is parked", kind=d.kind, name=d.name, reason=reason)
@@ -156,4 +215,15 @@ class Loop:
         rate = getattr(self._engine.clock, "rate", 1.0) or 1.0
         now = self._engine.clock.now()
         for d in due:
+            self._tries.pop(_key(d), None)
             TIMERS_LATE_SECONDS.labels(self._engine.name, kind).observe(max((now - d.due_at).total_seconds() / rate, 0))
+
+
+def _key(d: Due) -> Key:
+    return d.kind, d.subject, d.name, d.generation
+
+
+def _reason(cause: BaseException | None) -> str:
+    if isinstance(cause, Poison | Unready):
+        return cause.detail
+    return f"{type(cause).__name__}: {cause}"

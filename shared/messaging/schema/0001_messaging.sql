@@ -52,11 +52,13 @@ create table parked (
     give_up_at timestamptz,
     attempts int not null default 0,
     redriven_at timestamptz,
-    created_at timestamptz not null default clock_timestamp(),
-    unique (topic, partition, "offset")
+    created_at timestamptz not null default clock_timestamp()
 );
-create index parked_keys on parked (topic, key) where redriven_at is null;
-create index parked_retry on parked (retry_at) where redriven_at is null and retry_at is not null;
+-- With the bytes: a broker that lost its log gives the same offset to another event.
+create unique index parked_once on parked (topic, partition, "offset", md5(record));
+create index parked_events on parked (ce_id);
+create index parked_keys on parked (topic, key, partition, "offset") where redriven_at is null;
+create index parked_retry on parked (retry_at) where redriven_at is null and (retry_at is not null or is_behind);
 comment on table parked is 'Events that could not be handled, with the original bytes; is_behind waits only for an earlier one of its key; retry_at is set where the engine tries again by itself or a person asked for it.';
 
 create table rejections (
@@ -89,6 +91,7 @@ create table audit_seals (
     hash bytea not null,
     created_at timestamptz not null default clock_timestamp()
 );
+create index audit_xid on audit (xid, seq);
 comment on table audit is 'Who changed what, appended in the transaction that changed it; sealed behind by a chain of hashes.';
 create function refuse_change() returns trigger language plpgsql as $$
 begin
@@ -104,6 +107,7 @@ declare
     day date;
     child record;
 begin
+    perform pg_advisory_xact_lock(hashtext(current_schema() || ' partitions'));
     foreach parent in array array['inbox', 'outbox'] loop
         for day in select generate_series(first, last, interval '1 day')::date loop
             if to_regclass(format('%I', parent || '_' || to_char(day, 'YYYYMMDD'))) is null then
