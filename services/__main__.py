@@ -10,12 +10,12 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 from rich.console import Console
 
 from services.directory import domain, usecases
@@ -23,7 +23,7 @@ from services.directory.gateway import wait_until_heard
 from shared import timers
 from shared.contracts.directory import ACCESS
 from shared.contracts.flow import ALL_SERVICES
-from shared.db import open_pool
+from shared.db import DATABASE_DOWN, Pool, open_pool
 from shared.embedded import EmbeddedError
 from shared.embedded.stack import Build, Stack
 from shared.kernel.clock import MachineClock
@@ -44,6 +44,7 @@ for part in (keys, directory, parked):
     app.command(part)
 
 Data = Annotated[Path, Parameter(name="--data", help="The data folder.")]
+Port = Annotated[int | None, Parameter(name="--port", validator=validators.Number(gte=0, lte=65535))]
 AsJson = Annotated[bool, Parameter(name="--json", help="For machines.", negative="")]
 Service = Annotated[str | None, Parameter(name="--service", help="One service only.")]
 
@@ -62,7 +63,7 @@ def builders() -> dict[str, tuple[Build, Path]]:
 
 
 @app.command
-def up(*, data: Data = DEFAULT_DATA, port: int | None = None, empty: Annotated[bool, Parameter(negative="")] = False) -> None:
+def up(*, data: Data = DEFAULT_DATA, port: Port = None, empty: Annotated[bool, Parameter(name="--empty", negative="")] = False) -> None:
     """Run everything on this machine, embedded: services, console, PostgreSQL, Kafka. Ctrl-C stops it in order.
 
     Parameters
@@ -76,7 +77,7 @@ def up(*, data: Data = DEFAULT_DATA, port: int | None = None, empty: Annotated[b
 
 
 @app.command
-def demo(*, data: Data = DEFAULT_DATA, port: int | None = None) -> None:
+def demo(*, data: Data = DEFAULT_DATA, port: Port = None) -> None:
     """Run everything, and live a day of a twelve-store group at 60x.
 
     Parameters
@@ -90,38 +91,64 @@ def demo(*, data: Data = DEFAULT_DATA, port: int | None = None) -> None:
 async def _up(settings: Settings, data: Path, *, with_group: bool, with_day: bool) -> None:
     logs.configure(level="WARNING")
     traces.configure("amends", os.environ)
-    stack = Stack(settings, builders(), data, say=ERR.print)
     stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    ERR.print("Starting PostgreSQL and Kafka …")
-    await stack.start()
-    day: asyncio.Task[None] | None = None
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stack = Stack(settings, builders(), data, say=_tell)
+    if not await _before(stopping, stack.start()):
+        return
     try:
-        key = await _load_demo_group(stack) if with_group else None
-        OUT.print(f"Amends is up at {stack.url}  (the phone: {stack.url}/dev/phone)")
-        if with_day and key:
-            from shared.embedded.day import live_a_day
-
-            assert stack.dev is not None, "a started stack has its clock"
-            if stack.dev.clock.rate == 1.0:
-                stack.dev.set_rate(settings.demo.rate)
-            OUT.print(f"A day of a twelve-store group runs at {settings.demo.rate}x; pause, speed up and jump in the bar of the console.")
-            day = asyncio.create_task(live_a_day(stack.url, key, stack.clock, settings.demo.seed))
-        OUT.print("Ctrl-C stops it.")
-        await stopping.wait()
+        if with_group and not await _before(stopping, _load_demo_group(stack)):
+            return
+        _say(f"Amends is up at {stack.url}  (the phone: {stack.url}/dev/phone)")
+        async with _a_day(stack, settings) if with_day else nullcontext():
+            _say("Ctrl-C stops it.")
+            await stopping.wait()
     finally:
-        ERR.print("Stopping …")
-        if day is not None:
-            day.cancel()
-            await asyncio.gather(day, return_exceptions=True)
+        _tell("Stopping …")
         await stack.stop()
+
+
+async def _before(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work, unless somebody wants to stop before it is done; False then."""
+    task, stop = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not task.done():
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return False
+    await task
+    return True
+
+
+@asynccontextmanager
+async def _a_day(stack: Stack, settings: Settings) -> AsyncIterator[None]:
+    """The simulated day beside what runs, with a key of its own for as long as it lives."""
+    from shared.embedded.day import live_a_day
+
+    assert stack.process is not None and stack.dev is not None, "a started stack has its services and its clock"
+    desk = stack.process.running["directory"].service.desk
+    async with desk.engine.transaction() as tx:
+        key, secret = await usecases.create_key(desk, tx, "demo", domain.SCOPES, None, actor="demo")
+    await _heard(stack.url, {ACCESS: key.version})
+    if stack.dev.clock.rate == 1.0:
+        stack.dev.set_rate(settings.demo.rate)
+    _say(f"A day of a twelve-store group runs at {settings.demo.rate}x; pause, speed up and jump in the bar of the console.")
+    day = asyncio.create_task(live_a_day(stack.url, secret, stack.clock, settings.demo.seed))
+    try:
+        yield
+    finally:
+        day.cancel()
+        await asyncio.gather(day, return_exceptions=True)
+        async with desk.engine.transaction() as tx:
+            await usecases.revoke_key(desk, tx, key.id, actor="demo")
 
 
 @keys.command
 def create(
     name: str,
+    /,
     *,
     scope: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     staff: str | None = None,
@@ -140,7 +167,7 @@ def create(
         The person it acts as.
     """
     if not scope and not staff:
-        raise _Misused("name what the key may do: --scope events:write, or whom it acts as: --staff ID")
+        raise _Misused("Name what the key may do: --scope events:write, or whom it acts as: --staff ID.")
 
     async def run() -> None:
         row = _running(data)
@@ -154,10 +181,15 @@ def create(
 
 
 @directory.command
-def load(file: Path, *, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+def load(file: Path, /, *, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Load regions, locations, staff and rosters from one YAML or JSON file; loading it twice changes nothing.
 
     Returns when every service has it.
+
+    Parameters
+    ----------
+    file
+        The file.
     """
     try:
         document = domain.parse(file.read_text("utf-8"))
@@ -189,20 +221,25 @@ def parked_list(*, service: Service = None, data: Data = DEFAULT_DATA, as_json: 
             return
         for row in found:
             waits = f" again at {row['retry_at']:%H:%M:%S}" if row["retry_at"] else ""
-            OUT.print(
+            _say(
                 f"{row['parked_id']}  {row['service']}  {row['topic']}[{row['partition']}]@{row['offset']}  {row['reason']}{waits}\n"
-                f"    {row['detail']}",
-                markup=False,
+                f"    {row['detail']}"
             )
         if not found:
-            OUT.print("Nothing is parked.")
+            _say("Nothing is parked.")
 
     _run(run)
 
 
 @parked.command
-def show(parked_id: UUID, *, data: Data = DEFAULT_DATA) -> None:
-    """One parked event with its reason, its place and its original bytes (base64)."""
+def show(parked_id: UUID, /, *, data: Data = DEFAULT_DATA) -> None:
+    """One parked event with its reason, its place and its original bytes (base64).
+
+    Parameters
+    ----------
+    parked_id
+        Its id, as `amends parked list` shows it.
+    """
 
     async def run() -> None:
         for name, row in await _each_park(data, None, lambda pool: park.shown(pool, parked_id)):
@@ -217,17 +254,29 @@ def show(parked_id: UUID, *, data: Data = DEFAULT_DATA) -> None:
 
 @parked.command
 def redrive(
-    parked_id: UUID | None = None, *, everything: Annotated[bool, Parameter(name="--all", negative="")] = False, data: Data = DEFAULT_DATA
+    parked_id: UUID | None = None,
+    /,
+    *,
+    everything: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    data: Data = DEFAULT_DATA,
 ) -> None:
-    """Try a parked event again, with all that waits behind it; or everything with --all."""
+    """Try a parked event again, with all that waits behind it; or everything with --all.
+
+    Parameters
+    ----------
+    parked_id
+        Its id, as `amends parked list` shows it.
+    everything
+        Whatever is parked.
+    """
     if (parked_id is None) != everything:
-        raise _Misused("name one parked event, or say --all")
+        raise _Misused("Name one parked event, or say --all.")
 
     async def run() -> None:
         count = sum(n for _, n in await _each_park(data, None, lambda pool: park.redrive(pool, parked_id)))
         if not count:
             raise Failed("Nothing of that is parked; see `amends parked list`.")
-        OUT.print(f"{count} parked {'event is' if count == 1 else 'events are'} tried again; `amends parked list` shows what comes of it.")
+        _say(f"{count} parked {'event is' if count == 1 else 'events are'} tried again; `amends parked list` shows what comes of it.")
 
     _run(run)
 
@@ -235,9 +284,18 @@ def redrive(
 @asynccontextmanager
 async def _directory(row: dict[str, Any]) -> AsyncIterator[usecases.Desk]:
     """The directory's desk beside a running `up`; its relay finds what is written here by its slow poll."""
-    pool = await open_pool(row["dsn"], schema="directory", size=2)
-    try:
+    async with _pool(row["dsn"], "directory") as pool:
         yield usecases.Desk(Engine("directory", pool, MachineClock(), writers=(timers.write,)))
+
+
+@asynccontextmanager
+async def _pool(dsn: str, schema: str) -> AsyncIterator[Pool]:
+    try:
+        pool = await open_pool(dsn, schema=schema, size=2)
+    except DATABASE_DOWN as fault:
+        raise Failed(f"The database does not answer ({str(fault) or type(fault).__name__}); is `amends up` still running?") from fault
+    try:
+        yield pool
     finally:
         await pool.close()
 
@@ -246,29 +304,24 @@ async def _heard(url: str, reached: Mapping[str, int]) -> None:
     await wait_until_heard(dict.fromkeys(ALL_SERVICES, url), reached)
 
 
-async def _load_demo_group(stack: Stack) -> str:
-    """The twelve stores and their people where they are missing, and a key for the simulated day."""
+async def _load_demo_group(stack: Stack) -> None:
+    """The twelve stores and their people, where they are missing or have changed."""
     assert stack.process is not None, "a started stack has its services"
     desk = stack.process.running["directory"].service.desk
     async with desk.engine.transaction() as tx:
         loaded = await usecases.load(desk, tx, usecases.demo_group(stack.clock.now().date()), actor="demo")
-        key, secret = await usecases.create_key(desk, tx, "demo", domain.SCOPES, None, actor="demo")
-    await _heard(stack.url, {**loaded.reached, ACCESS: key.version})
-    return str(secret)
+    await _heard(stack.url, loaded.reached)
 
 
 async def _each_park(data: Path, service: str | None, ask: Callable[[Any], Coroutine[Any, Any, Any]]) -> list[tuple[str, Any]]:
     """`ask(pool)` of each service's park, with the owner's connection."""
     if service is not None and service not in ALL_SERVICES:
-        raise _Misused(f"there is no service {service}; one of {', '.join(ALL_SERVICES)}")
+        raise _Misused(f"There is no service {service}; there are {', '.join(ALL_SERVICES)}.")
     dsn = _running(data)["dsn"]
     answers = []
     for name in [service] if service else ALL_SERVICES:
-        pool = await open_pool(dsn, schema=name, size=2)
-        try:
+        async with _pool(dsn, name) as pool:
             answers.append((name, await ask(pool)))
-        finally:
-            await pool.close()
     return answers
 
 
@@ -303,23 +356,29 @@ def _run(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(run())
 
 
+def _say(sentence: str) -> None:
+    """What was asked for, unwrapped so that addresses and ids stay whole."""
+    OUT.print(sentence, markup=False, soft_wrap=True)
+
+
+def _tell(sentence: str) -> None:
+    """What goes on meanwhile, and what went wrong."""
+    ERR.print(sentence, markup=False, soft_wrap=True)
+
+
 def main() -> None:
     """The door: every failure people can do something about is one sentence."""
     try:
         app(sys.argv[1:], exit_on_error=True)
     except _Misused as fault:
-        ERR.print(f"{fault}", markup=False)
+        _tell(str(fault))
         sys.exit(2)
     except (Failed, EmbeddedError, SettingsError) as fault:
-        ERR.print(f"{fault}", markup=False)
-        sys.exit(1)
-    except Rejected as fault:
-        ERR.print(fault.detail, markup=False)
-        for error in fault.facts.get("errors", ()):
-            ERR.print(f"  {error['pointer']}: {error['detail']}", markup=False)
+        _tell(str(fault))
         sys.exit(1)
     except AmendsError as fault:
-        ERR.print(fault.detail, markup=False)
+        faults = [f"{error['pointer']}: {error['detail']}" for error in fault.facts.get("errors", ())] if isinstance(fault, Rejected) else []
+        _tell("\n".join(faults) or fault.detail)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

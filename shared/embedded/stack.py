@@ -6,6 +6,8 @@ start after kill -9 stops what it finds and goes on with everything that was sto
 
 import asyncio
 import base64
+import hashlib
+import hmac
 import json
 import os
 import socket
@@ -13,18 +15,21 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
-from shared.db import NewerSchema, Pool, open_pool
+from shared.db import DATABASE_DOWN, NewerSchema, Pool, open_pool
 from shared.embedded.devclock import DevClock, clock_routes
 from shared.embedded.kafka import EmbeddedKafka
 from shared.embedded.keys import Keys, keys_of
 from shared.embedded.phone import Phone
 from shared.embedded.postgres import EmbeddedPostgres
-from shared.embedded.processes import EmbeddedError
+from shared.embedded.processes import Claim, EmbeddedError
 from shared.kernel.clock import MovableClock
+from shared.messaging.broker import BrokerLostItsMemory
 from shared.runtime import Host, Process, Service
 from shared.runtime.host import migrate_service
 from shared.settings import Settings
@@ -35,6 +40,15 @@ from shared.web.app import HttpServer, PortTaken, make_app
 Build = Callable[[Host], Service]
 RUN_FILE: Final = "run.json"
 PHONE_NUMBER: Final = "+12025550100"
+WAY_OUT: Final = "check AMENDS_POSTGRES__DSN and AMENDS_KAFKA__BOOTSTRAP_SERVERS"
+
+# A server of one's own that says no, and one that does not answer.
+REFUSED: Final = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+AWAY: Final = (*DATABASE_DOWN, KafkaError)
 
 
 class Stack:
@@ -58,6 +72,7 @@ class Stack:
         self.process: Process | None = None
         self.dev: DevClock | None = None
         self.phone: Phone | None = None
+        self._claim = Claim(self.data, "everything")
         self._server: HttpServer | None = None
         self._pools: dict[str, Pool] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -78,15 +93,17 @@ class Stack:
             raise _sentence(error, self.data) from error
 
     async def _start(self) -> None:
+        self._claim.take()
         _writable(self.data)
         port = self.settings.http.port or _free_port(self.settings.http.host)
         _check_port(self.settings.http.host, port)
         keys = keys_of(self.data)
+        self._say("Starting …")
         owner_dsn, servers = await self._servers()
         for name, (_, schema) in self._builders.items():
-            await migrate_service(self.settings.postgres.dsn_of(name) or owner_dsn, name, schema)
-        for name in self._builders:
-            self._pools[name] = await self._pool(name)
+            owner = owner_dsn or self._own_dsn(name)
+            await migrate_service(owner, name, schema, password=None if self.postgres else self._role_password(name, keys))
+            self._pools[name] = await self._pool(name, owner, keys)
         public_url = (self.settings.http.public_url or f"http://{_name(self.settings.http.host)}:{port}").rstrip("/")
         self.phone = phone = Phone(public_url, keys.sms_account, keys.sms_token, PHONE_NUMBER, self.clock, self.data)
         self.dev = DevClock(self.clock, self.data / "clock.json", extra_busy=lambda: phone.busy > 0)
@@ -119,10 +136,10 @@ class Stack:
         """The owner's DSN and Kafka's address: one's own where named, else the embedded ones, started side by side."""
         starting = []
         if self.settings.postgres.is_embedded:
-            self.postgres = EmbeddedPostgres(self.data / "postgres")
+            self.postgres = EmbeddedPostgres(self.data)
             starting.append(self.postgres.start())
         if self.settings.kafka.bootstrap_servers is None:
-            self.kafka = EmbeddedKafka(self.data / "kafka", port=self.settings.kafka.embedded_port)
+            self.kafka = EmbeddedKafka(self.data, port=self.settings.kafka.embedded_port)
             starting.append(self.kafka.start())
         for outcome in await asyncio.gather(*starting, return_exceptions=True):
             if isinstance(outcome, BaseException):
@@ -132,12 +149,34 @@ class Stack:
         servers = self.settings.kafka.bootstrap_servers or (self.kafka.bootstrap_servers if self.kafka else "")
         return owner_dsn, servers
 
-    async def _pool(self, name: str) -> Pool:
+    async def _pool(self, name: str, owner_dsn: str, keys: Keys) -> Pool:
+        """A service's connections, as its own role wherever the server lets that role in, else as the owner."""
+        size = self.settings.postgres.pool_size
+        if self.postgres is not None:
+            return await open_pool(self.postgres.dsn(user=f"amends_{name}"), schema=name, size=size)
+        if getattr(self.settings.postgres, name) is not None:
+            return await open_pool(self._own_dsn(name), schema=name, size=size)
+        try:
+            return await open_pool(_as_role(owner_dsn, f"amends_{name}", self._role_password(name, keys)), schema=name, size=size)
+        except REFUSED:
+            self._log.warning("a service works as the owner of the database", service=name, role=f"amends_{name}")
+            return await open_pool(owner_dsn, schema=name, size=size)
+
+    def _own_dsn(self, name: str) -> str:
         dsn = self.settings.postgres.dsn_of(name)
         if dsn is None:
-            assert self.postgres is not None, "without a DSN the database is embedded"
-            dsn = self.postgres.dsn(user=f"amends_{name}")
-        return await open_pool(dsn, schema=name, size=self.settings.postgres.pool_size)
+            raise EmbeddedError(
+                f"AMENDS_POSTGRES__{name.upper()} is missing; name every service's DSN, or one for all with AMENDS_POSTGRES__DSN."
+            )
+        return dsn
+
+    def _role_password(self, name: str, keys: Keys) -> str | None:
+        """What a service's role signs in with on a server of one's own: derived, not kept. None where the DSN brings its own."""
+        if getattr(self.settings.postgres, name) is not None:
+            return None
+        chosen = self.settings.vault.index_key
+        secret = _bytes(chosen.get_secret_value() if chosen else keys.index_key)
+        return hmac.new(secret, f"postgres role {name}".encode(), hashlib.sha256).hexdigest()
 
     def _host(self, keys: Keys, public_url: str, port: int) -> Host:
         sms = self.settings.sms.model_copy(
@@ -173,7 +212,7 @@ class Stack:
         )
 
     def _write_run_file(self, owner_dsn: str, servers: str) -> None:
-        """How a command beside this process finds it; holds no secret (the database's socket is private to its owner)."""
+        """How a command beside this process finds it. Readable by its owner alone: a DSN of one's own may hold a password."""
         row = {"pid": os.getpid(), "url": self.url, "dsn": owner_dsn, "kafka": servers}
         fresh = self.data / (RUN_FILE + ".new")
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -183,7 +222,10 @@ class Stack:
 
     async def stop(self) -> None:
         """In order, within ten seconds: pages, services, then the servers."""
-        (self.data / RUN_FILE).unlink(missing_ok=True)
+        if not self._claim.is_held:
+            return
+        with suppress(OSError):
+            (self.data / RUN_FILE).unlink(missing_ok=True)
         if self._server is not None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._server.stop(), 3)
@@ -196,12 +238,14 @@ class Stack:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.dev is not None:
-            self.dev.keep()
+            with suppress(OSError):
+                self.dev.keep()
         await asyncio.gather(*(_close(pool) for pool in self._pools.values()))
         self._pools.clear()
         stopping = [server.stop() for server in (self.kafka, self.postgres) if server is not None]
         await asyncio.gather(*stopping, return_exceptions=True)
         self.process = self._server = self.kafka = self.postgres = None
+        self._claim.give_back()
 
 
 async def _close(pool: Pool) -> None:
@@ -212,16 +256,24 @@ async def _close(pool: Pool) -> None:
 
 
 def _sentence(error: BaseException, data: Path) -> BaseException:
-    """What people read where something is in the way."""
-    if isinstance(error, NewerSchema):
-        return EmbeddedError(f"{data} was written by a newer Amends: {error}.")
-    if isinstance(error, PortTaken):
-        return EmbeddedError(str(error))
-    if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
+    """What people read where something is in the way; a bug of ours stays what it is."""
+    if isinstance(error, NewerSchema | PortTaken | BrokerLostItsMemory):
+        said = str(error)
+        return EmbeddedError(f"{said[:1].upper()}{said[1:]}.")
+    if isinstance(error, REFUSED):
         return EmbeddedError(f"PostgreSQL refuses us ({error}); check AMENDS_POSTGRES__DSN and the services' own DSNs.")
-    if isinstance(error, ConnectionError) or (isinstance(error, OSError) and not isinstance(error, PermissionError)):
-        return EmbeddedError(f"A server does not answer ({error}); check AMENDS_POSTGRES__… and AMENDS_KAFKA__BOOTSTRAP_SERVERS.")
+    if isinstance(error, OSError) and error.filename:
+        return EmbeddedError(f"The folder {data} cannot be used ({error}); name another with --data DIR.")
+    if isinstance(error, AWAY):
+        return EmbeddedError(f"A server does not answer ({str(error) or type(error).__name__}); {WAY_OUT}.")
     return error
+
+
+def _as_role(dsn: str, role: str, password: str | None) -> str:
+    """The same database for another role."""
+    parts = urlsplit(dsn)
+    address = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{role}{f':{password}' if password else ''}@{address}"))
 
 
 def _writable(data: Path) -> None:
