@@ -46,16 +46,20 @@ def lacks() -> str | None:
     """Why containers cannot be used, or None when they can. An engine that answers must also run a container to the end."""
     from docker.errors import DockerException
     from testcontainers.core.docker_client import DockerClient
+    from testcontainers.core.utils import inside_container
 
     with _sockets_closed_late():
         try:
-            engine = DockerClient(timeout=ANSWER_SECONDS).client
+            wrapped = DockerClient(timeout=ANSWER_SECONDS)
         except (DockerException, OSError):
             return "no Docker engine answers"
+        engine = wrapped.client
         try:
             missing = [image for image in (POSTGRES_IMAGE, KAFKA_IMAGE) if not _has(engine, image)]
             if missing:
                 return f"the Docker engine lacks {' and '.join(missing)}"
+            if wrapped.host() == "localhost" and inside_container() and engine.info()["Name"] != socket.gethostname():
+                return "the Docker engine runs outside the container that the tests run in"
             _sweep(engine)
             return _fails_to_run(engine)
         except (DockerException, OSError) as fault:
@@ -146,10 +150,8 @@ def _container(image: str) -> Iterator[Any]:
 
 def _publish(container: Any, inside: int) -> tuple[str, int]:
     """Publishes a port of the container; gives where it is reached: on the loopback address alone when the engine is on this machine."""
-    client = container.get_docker_client()
-    host = str(client.host())
-    # In a container testcontainers takes the gateway for the engine's machine, wrongly when the engine runs beside us.
-    if host == "localhost" or client.client.info()["Name"] == socket.gethostname():
+    host = str(container.get_docker_client().host())
+    if host == "localhost":
         host = LOOPBACK
     (port,) = free_ports(1)
     container.ports[str(inside)] = (LOOPBACK, port) if host == LOOPBACK else port

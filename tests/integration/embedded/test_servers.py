@@ -4,6 +4,7 @@ import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from tests.support.eventually import eventually
 from tests.support.servers import Database, Servers, fresh_database
 
 pytestmark = pytest.mark.integration
@@ -13,9 +14,19 @@ async def topics(bootstrap_servers: str, create: str | None = None) -> list[str]
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
     try:
+
+        async def listed() -> list[str]:
+            return [topic for topic in await admin.list_topics() if not topic.startswith("__")]
+
         if create:
             await admin.create_topics([NewTopic(create, 2, 1)])
-        return [topic for topic in await admin.list_topics() if not topic.startswith("__")]
+
+            # The controller knows a topic a moment before the broker lists it.
+            async def is_listed() -> bool:
+                return create in await listed()
+
+            await eventually(is_listed)
+        return await listed()
     finally:
         await admin.close()
 
