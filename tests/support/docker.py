@@ -183,11 +183,11 @@ def _last_words(container: Any, what: str) -> str:
 
 
 def _has(engine: Any, image: str) -> bool:
-    from docker.errors import ImageNotFound
+    from docker.errors import NotFound
 
     try:
         engine.images.get(image)
-    except ImageNotFound:
+    except NotFound:
         return False
     return True
 

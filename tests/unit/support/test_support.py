@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests import conftest
+from tests.support import docker, servers
 from tests.support.eventually import eventually, never
 from tests.support.servers import with_database, with_user
 
@@ -86,3 +87,28 @@ async def test_never_fails_as_soon_as_it_happens() -> None:
 def test_a_dsn_keeps_its_server(dsn: str) -> None:
     other = with_user(with_database(dsn, "mine"), "intake", "word")
     assert other == dsn.replace("postgres@", "intake:word@").replace("postgres:p@", "intake:word@").replace("/postgres", "/mine")
+
+
+def test_the_choice_can_be_made_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose = servers.choice.__wrapped__
+    monkeypatch.setattr(docker, "lacks", lambda: "the Docker engine lacks postgres")
+    monkeypatch.delenv("SERVERS_FROM", raising=False)
+    assert str(choose()) == "PostgreSQL and Kafka: embedded (the Docker engine lacks postgres)"
+    monkeypatch.setenv("SERVERS_FROM", "embedded")
+    assert str(choose()) == "PostgreSQL and Kafka: embedded (asked for by SERVERS_FROM)"
+    monkeypatch.setenv("SERVERS_FROM", "containers")
+    with pytest.raises(pytest.UsageError, match="SERVERS_FROM=containers, but the Docker engine lacks postgres"):
+        choose()
+    monkeypatch.setenv("SERVERS_FROM", "elsewhere")
+    with pytest.raises(pytest.UsageError, match="neither containers nor embedded"):
+        choose()
+    monkeypatch.setattr(docker, "lacks", lambda: None)
+    monkeypatch.delenv("SERVERS_FROM")
+    assert str(choose()) == f"PostgreSQL and Kafka: containers ({docker.POSTGRES_IMAGE}, {docker.KAFKA_IMAGE})"
+
+
+def test_the_broker_in_a_container_has_the_embedded_ones_settings() -> None:
+    settings = docker.broker_settings("127.0.0.1:5000")
+    assert settings["auto.create.topics.enable"] == "false"
+    assert settings["advertised.listeners"] == "PLAINTEXT://127.0.0.1:5000"
+    assert not any("$" in value for value in settings.values())
