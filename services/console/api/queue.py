@@ -21,7 +21,7 @@ from shared.web.pages import PAGE_LIMIT
 
 ROWS: Final = 50
 # No NUL: Postgres could not even compare it.
-Name = Annotated[str | None, Parameter(max_length=200, pattern=r"^[^\x00]*$", default=None, required=False)]
+Name = Annotated[str | None, Parameter(max_length=200, pattern=r"^[^\x00]*$", required=False)]
 NOT_CLOSED: Final = ("open", "acknowledged", "resolved")
 # What the page's filter by status offers: (value, words, statuses).
 VIEWS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
@@ -59,7 +59,7 @@ async def list_queue(
     region: Name = None,
     location: Name = None,
     status: Status | None = None,
-    severity: Annotated[int | None, Parameter(ge=1, le=9, default=None, required=False)] = None,
+    severity: Annotated[int | None, Parameter(ge=1, le=9, required=False)] = None,
     due_before: datetime | None = None,
     cursor: str | None = None,
     limit: Annotated[int, Parameter(ge=1, le=PAGE_LIMIT)] = ROWS,
@@ -139,6 +139,8 @@ async def queue_context(desk: Desk, viewer: Viewer, query: dict[str, str]) -> di
         "next_cursor": body["next_cursor"],
         "names": found.names,
         "chosen": chosen,
+        # A further page stands still: the stream tells of the first.
+        "is_first": not query.get("cursor"),
         "is_filtered": any(chosen.values()),
         "views": VIEWS,
         "places": await usecases.places(desk, viewer.principal),

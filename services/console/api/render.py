@@ -37,12 +37,13 @@ def _environment() -> jinja2.Environment:
         "severity": lambda n: phrases.SEVERITIES.get(n, "Normal"),
         "level": lambda n: phrases.LEVELS.get(n, phrases.LEVELS[2]),
         "moment": when.moment,
-        "clock": when.clock_time,
+        "brief": when.brief,
         "friendly": when.friendly,
         "countdown": when.countdown,
         "amount": amount_of,
         "iso": lambda at: at.isoformat() if isinstance(at, datetime) else str(at or ""),
         "instant": when.parse,
+        "phone": phrases.phone,
         "staff_of": lambda by: actor(by)[1],
     }
     env.filters |= {"abbreviation": when.abbreviation, "fold": lambda text: text.replace("\r\n", "\n")}

@@ -35,9 +35,9 @@ def tell(row: QueueRow, store_name: str, zone: str, now: datetime) -> Story:
     done = row.status in ("resolved", "closed")
     steps = (
         Step("We received it", "done"),
-        Step("Somebody took it on", _state(row.status != "open" or done, True)),
-        Step("We listened to you", _state(heard or done, row.status != "open")),
-        Step("We made it right", _state(done, heard)),
+        _step("Somebody took it on", "Somebody takes it on", is_done=row.status != "open", is_due=True),
+        _step("We listened to you", "We listen to you", is_done=heard or done, is_due=row.status != "open"),
+        _step("We made it right", "We make it right", is_done=done, is_due=heard),
     )
     if done:
         text = "We finished our work on this. If anything is still not right, reply to our text or call the store."
@@ -72,5 +72,5 @@ def last_digits(phone: str | None) -> str | None:
     return digits[-PHONE_DIGITS:] if len(digits) >= PHONE_DIGITS else None
 
 
-def _state(is_done: bool, is_due: bool) -> str:
-    return "done" if is_done else "now" if is_due else "next"
+def _step(did: str, does: str, *, is_done: bool, is_due: bool) -> Step:
+    return Step(did, "done") if is_done else Step(does, "now" if is_due else "next")

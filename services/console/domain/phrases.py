@@ -19,7 +19,7 @@ CATALYSTS: Final = {
     "no_pickup_notice": "Not told it was ready",
     "lost_order": "Lost order",
     "billing_error": "Billing error",
-    "other": "Something else",
+    "other": "Other complaint",
 }
 INCIDENTS: Final = {
     "order_late": "The order was not ready on the promised day",
@@ -145,6 +145,13 @@ REASONS: Final = {
     "taken-back": "it was taken back",
     "acknowledged": "somebody had taken the case",
 }
+
+
+def phone(number: str | None) -> str:
+    """`+1 617 555 0100` for a North American number in E.164; others as they are."""
+    if number and len(number) == 12 and number.startswith("+1"):
+        return f"+1 {number[2:5]} {number[5:8]} {number[8:]}"
+    return number or ""
 
 
 def say(table: dict[str, str], code: str | None) -> str:

@@ -40,6 +40,7 @@ class Entry:
     at: datetime
     type: str
     data: Mapping[str, Any]
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +130,14 @@ def _what(data: Data) -> str:
 
 
 def _opened(data: Data, r: Reading) -> Told:
-    paged = f" {r.people(data['page'])} was told at once." if data.get("page") else " Nobody is on duty yet."
-    owner = f" {r.name(data['owner_staff_id'])} owns it." if data.get("owner_staff_id") else " It has no owner yet."
-    promise = f" A person is to be in touch by {r.time(data.get('next_contact_by'))}."
-    return f"{_what(data)}. The case was opened.{owner}{paged}{promise}", "plain"
+    owner, page = data.get("owner_staff_id"), data.get("page") or []
+    if owner and page == [owner]:
+        told = f"{r.name(owner)} owns it and was told at once."
+    else:
+        told = f"{r.name(owner)} owns it." if owner else "It has no owner yet."
+        told += f" {r.people(page)} {_was(page)} told at once." if page else " Nobody was told yet."
+    promise = f"A person is to be in touch by {r.time(data.get('next_contact_by'))}."
+    return f"{_what(data)}. The case was opened. {told} {promise}", "plain"
 
 
 def _attached(data: Data, r: Reading) -> Told:
@@ -149,7 +154,7 @@ def _acknowledged(data: Data, r: Reading) -> Told:
 
 
 def _expired(data: Data, r: Reading) -> Told:
-    return f"Nothing happened after the case was taken on, so it is open again. {r.people(data.get('page'))} was told.", "bad"
+    return f"Nothing happened after the case was taken on, so it is open again. {_told(data, r)}", "bad"
 
 
 def _assigned(data: Data, r: Reading) -> Told:
@@ -176,16 +181,18 @@ def _met(data: Data, r: Reading) -> Told:
 
 def _risk(data: Data, r: Reading) -> Told:
     what, by = say(MILESTONES, data.get("milestone")), r.time(data.get("due_at"))
-    return f"{what}: {data.get('percent')} % of the time is gone, due {by}. {r.people(data.get('page'))} was warned.", "warn"
+    return f"{what}: {data.get('percent')} % of the time is gone, due {by}.{_warned(data, r)}", "warn"
 
 
 def _breached(data: Data, r: Reading) -> Told:
-    climbed = f" {say_level(data.get('level'))}; {r.people(data['page'])} was told." if data.get("page") else ""
+    climbed = ""
+    if data.get("page"):
+        climbed = f" {say_level(data.get('level'))}. {_told(data, r)}" if data.get("milestone") == "acknowledge" else f" {_told(data, r)}"
     return f"{say(MILESTONES, data.get('milestone'))}: the deadline of {r.time(data.get('due_at'))} passed.{climbed}", "bad"
 
 
 def _stepped(data: Data, r: Reading) -> Told:
-    return f"Still nobody has taken it on. {say_level(data.get('level'))}; {r.people(data.get('page'))} was told.", "bad"
+    return f"Still nobody has taken it on. {say_level(data.get('level'))}. {_told(data, r)}", "bad"
 
 
 def _paused(data: Data, r: Reading) -> Told:
@@ -218,17 +225,17 @@ def say_level(level: int | None) -> str:
     return {0: "It is with the owner", 1: "It went up to the store manager"}.get(level or 0, "It went up to the region")
 
 
-def amount(data: Data) -> str:
+def amount(amount_minor: int, currency: str) -> str:
     """`$26.10`; an amount of nought is none."""
-    minor, currency = data.get("amount_minor") or 0, data.get("currency") or "USD"
-    if not minor:
+    if not amount_minor:
         return ""
-    text = str(Money(minor, currency))
+    text = str(Money(amount_minor, currency))
     return f"${text.removesuffix(' USD')}" if currency == "USD" else text
 
 
 def _gift(data: Data) -> str:
-    return f"{say(KINDS, data.get('kind'))}{' of ' + amount(data) if amount(data) else ''}"
+    worth = amount(data.get("amount_minor") or 0, data.get("currency") or "USD")
+    return f"{say(KINDS, data.get('kind'))}{' of ' + worth if worth else ''}"
 
 
 def _because(data: Data) -> str:
@@ -318,6 +325,20 @@ def _link(data: Data, r: Reading) -> Told:
 def _consent(data: Data, r: Reading) -> Told:
     given = "agreed to" if data.get("granted") else "no longer wants"
     return f"The patient {given} texts about {data.get('purpose')}.", "text"
+
+
+def _told(data: Data, r: Reading) -> str:
+    page = data.get("page") or []
+    return f"{r.people(page)} {_was(page)} told." if page else "There was nobody to tell."
+
+
+def _warned(data: Data, r: Reading) -> str:
+    page = data.get("page") or []
+    return f" {r.people(page)} {_was(page)} warned." if page else ""
+
+
+def _was(people: Any) -> str:
+    return "were" if len(people) > 1 else "was"
 
 
 def _ordinal(number: int) -> str:

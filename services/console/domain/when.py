@@ -1,6 +1,6 @@
 """Instants and spans in words. Takes instants in UTC and an IANA zone; gives English."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -28,6 +28,12 @@ def clock_time(at: datetime, zone: str) -> str:
     """`2:05 pm`, on the wall of the store."""
     local = at.astimezone(_zone(zone))
     return f"{(local.hour - 1) % 12 + 1}:{local:%M} {'am' if local.hour < 12 else 'pm'}"
+
+
+def brief(at: datetime, now: datetime, zone: str) -> str:
+    """`2:05 pm` for today, else with its day: `Fri 27 Nov, 9:00 am`."""
+    same = at.astimezone(_zone(zone)).date() == now.astimezone(_zone(zone)).date()
+    return clock_time(at, zone) if same else moment(at, zone)
 
 
 def friendly(at: datetime, now: datetime, zone: str) -> str:
@@ -65,8 +71,3 @@ def parse(text: str | None) -> datetime | None:
     if text is None:
         return None
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def seconds(value: timedelta) -> int:
-    """Whole seconds."""
-    return int(value.total_seconds())

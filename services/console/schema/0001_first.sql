@@ -36,11 +36,13 @@ create table entries (
   event_id uuid primary key,
   case_id uuid not null,
   at timestamptz not null,
+  version integer not null,
   type text not null,
   data jsonb not null,
   created_at timestamptz not null default clock_timestamp()
 );
 create index entries_case on entries (case_id, at, event_id);
+comment on column entries.version is 'Of its aggregate: the order of what was said in the same millisecond.';
 comment on table entries is 'Projection: one row per event that concerns a case; the sentence is made when it is read. No words, names or numbers of patients.';
 
 create table incidents (

@@ -28,8 +28,8 @@ where q.version < excluded.version
 """
 ADD_ENTRIES = """
 -- Each event once.
-insert into entries (event_id, case_id, at, type, data)
-select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::jsonb[])
+insert into entries (event_id, case_id, at, version, type, data)
+select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::int[], $5::text[], $6::jsonb[])
 on conflict do nothing
 """
 SAVE_INCIDENTS = """
@@ -82,7 +82,7 @@ async def save_rows(conn: Connection, rows: Sequence[QueueRow]) -> None:
 async def add_entries(conn: Connection, entries: Sequence[Entry]) -> None:
     """Timeline rows."""
     if entries:
-        columns = zip(*((UUID(e.event_id), UUID(e.case_id), e.at, e.type, dict(e.data)) for e in entries), strict=True)
+        columns = zip(*((UUID(e.event_id), UUID(e.case_id), e.at, e.version, e.type, dict(e.data)) for e in entries), strict=True)
         await conn.execute(ADD_ENTRIES, *(list(column) for column in columns))
 
 

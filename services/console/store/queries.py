@@ -31,8 +31,8 @@ ONE_BY_REFERENCE = """
 select * from queue_rows where reference = $1
 """
 ENTRIES = """
--- The newest events of a case.
-select event_id, case_id, at, type, data from entries where case_id = $1 order by at desc, event_id desc limit $2
+-- The newest events of a case; of one instant by the millisecond of the id, then by version.
+select event_id, case_id, at, type, data from entries where case_id = $1 order by at desc, left(event_id::text, 13) desc, version desc, event_id desc limit $2
 """
 INCIDENTS = """
 -- What was reported about a case.

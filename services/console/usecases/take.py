@@ -90,7 +90,7 @@ def _entry(fact: Fact[Event]) -> Entry | None:
     if case_id is None:
         return None
     at = getattr(fact.event, "at", fact.envelope.time)
-    return Entry(str(fact.envelope.id), str(case_id), at, fact.event.type_name, kept(fact.event))
+    return Entry(str(fact.envelope.id), str(case_id), at, fact.event.type_name, kept(fact.event), fact.event.version)
 
 
 def _incident(incident: Incident, case_id: UUID | None) -> dict[str, Any]:

@@ -92,7 +92,7 @@ async function renew() {
   if (fetching) { again = true; return; }
   fetching = true;
   try {
-    const answer = await fetch(location.pathname, { headers: { "x-live": "1", accept: "text/html" } });
+    const answer = await fetch(body.dataset.address, { headers: { "x-live": "1", accept: "text/html" } });
     if (answer.ok && !answer.redirected) place(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
     // The stream comes back by itself and says what it missed.
@@ -145,6 +145,9 @@ for (const form of document.querySelectorAll("form:not([data-quiet])")) {
   form.addEventListener("submit", () => setTimeout(() => form.querySelectorAll("button").forEach((one) => { one.disabled = true; })));
 }
 addEventListener("pageshow", () => document.querySelectorAll("form button:disabled").forEach((one) => { one.disabled = false; }));
+
+// What a form was refused with stands under the form's address, which is no page: a reload is to show the case.
+if (body.dataset.address && location.pathname.includes("/do/")) history.replaceState(null, "", body.dataset.address);
 
 tick();
 setInterval(tick, 500);
