@@ -21,6 +21,7 @@ from rich.console import Console
 from services.directory import domain, usecases
 from services.directory.gateway import wait_until_heard
 from shared import timers
+from shared.contracts.asyncapi import asyncapi
 from shared.contracts.directory import ACCESS
 from shared.contracts.flow import ALL_SERVICES
 from shared.db import DATABASE_DOWN, Pool, open_pool
@@ -94,7 +95,7 @@ async def _up(settings: Settings, data: Path, *, with_group: bool, with_day: boo
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    stack = Stack(settings, builders(), data, say=_tell)
+    stack = Stack(settings, builders(), data, say=_tell, asyncapi=asyncapi)
     if not await _before(stopping, stack.start()):
         return
     try:

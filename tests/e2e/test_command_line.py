@@ -1,0 +1,189 @@
+"""The `amends` command, typed as people type it, beside a running `amends up`."""
+
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from services.__main__ import main
+from shared.kernel.ids import new_id
+from tests.support.builders import group
+from tests.support.command import Up, amends
+from tests.support.eventually import eventually
+from tests.support.servers import throwaway_folder
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Up]:
+    with throwaway_folder() as folder, Up(folder) as running:
+        yield running
+
+
+def last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+def typed(*words: str) -> int:
+    """A command that ends at once, in this process, which spares a second each; gives its exit code."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", ["amends", *words])
+        main()
+        sys.exit(0)
+    return int(ended.value.code or 0)
+
+
+def test_without_words_it_helps(capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed() == 0
+    helped = capsys.readouterr().out
+    for word in ("up", "demo", "keys", "directory", "parked"):
+        assert word in helped
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("nonsense",), ("up", "--port", "70000"), ("up", "--nonsense"), ("keys", "create"), ("keys", "create", "pos"), ("parked", "redrive"),
+     ("parked", "show", "7"), ("parked", "list", "--service", "nobody", "--data", "nowhere")],
+)  # fmt: skip
+def test_misuse_is_two(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed(*words) == 2
+    said = capsys.readouterr()
+    assert said.err.strip() or said.out.strip()
+
+
+@pytest.mark.parametrize(
+    "words", [("keys", "create", "pos", "--scope", "events:write"), ("parked", "list"), ("parked", "redrive", "--all")]
+)
+def test_beside_nothing_it_says_how_to_start(words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed(*words, "--data", str(tmp_path)) == 1
+    assert capsys.readouterr().err == f"Nothing runs in {tmp_path}; start it with `amends up --data {tmp_path}`.\n"
+
+
+def test_an_unknown_setting_refuses_to_start(tmp_path: Path) -> None:
+    refused = amends("up", "--data", str(tmp_path / "data"), environ={"AMENDS_HTTP__PROT": "8080"})
+    assert (refused.returncode, refused.stderr) == (1, "AMENDS_HTTP__PROT is not a setting of Amends; did you mean AMENDS_HTTP__PORT?\n")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    refused = amends("up", "--data", str(tmp_path / "file" / "data"), "--port", "0")
+    assert refused.returncode == 1
+    assert last_line(refused.stderr).endswith("name another with --data DIR.")
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = amends("up", "--data", str(tmp_path / "data"), "--port", str(port))
+    assert refused.returncode == 1
+    assert last_line(refused.stderr).startswith(f"Port {port} cannot be used")
+    assert "--port" in last_line(refused.stderr)
+
+
+def test_the_page_answers_once_it_says_so(up: Up) -> None:
+    with httpx.Client(base_url=up.url, trust_env=False) as visitor:
+        assert visitor.get("/livez").status_code == 200
+        page = visitor.get("/")
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/html")
+        ready = visitor.get("/readyz?verbose").json()
+    assert ready["status"] == "ready"
+    print(f"up after {up.seconds:.1f} s, servers and first migration included")
+
+
+def test_a_second_one_on_the_same_folder_leaves_the_first_alone(up: Up) -> None:
+    refused = amends("up", "--data", str(up.data), "--port", "0")
+    assert refused.returncode == 1
+    assert last_line(refused.stderr).startswith(f"Another Amends (process {up.pid}) already runs")
+    assert json.loads((up.data / "run.json").read_text())["pid"] == up.pid
+    assert httpx.get(f"{up.url}/readyz", trust_env=False).status_code == 200
+
+
+def test_the_directory_is_loaded_once(up: Up) -> None:
+    file = up.data / "group.json"
+    file.write_text(json.dumps(group()))
+    first, again = (
+        amends("directory", "load", str(file), "--data", str(up.data)),
+        amends("directory", "load", str(file), "--data", str(up.data)),
+    )
+    assert (first.returncode, first.stdout) == (0, "Changed: 2 regions, 3 locations, 9 staff.\n")
+    assert (again.returncode, again.stdout) == (0, "Nothing changed.\n")
+    counted = amends("directory", "load", str(file), "--data", str(up.data), "--json")
+    assert json.loads(counted.stdout) == {"regions": 0, "locations": 0, "staff": 0, "rosters": 0}
+
+
+def test_a_bad_file_is_told_place_by_place_and_changes_nothing(up: Up) -> None:
+    file = up.data / "bad.yaml"
+    file.write_text("regions: [{id: north, name: North}]\nstaff: [{id: zoe, name: Zoe Example, role: king}]\n")
+    refused = amends("directory", "load", str(file), "--data", str(up.data))
+    assert refused.returncode == 1
+    assert "/staff/0/role" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_key_works_as_soon_as_it_is_printed(up: Up) -> None:
+    made = amends("keys", "create", "pos", "--scope", "events:write", "--scope", "cases:read", "--data", str(up.data))
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.removesuffix("\n")
+    assert key.startswith("amk_")
+    assert "\n" not in key
+    with httpx.Client(base_url=up.url, headers={"authorization": f"Bearer {key}"}, trust_env=False) as holder:
+        assert holder.get("/v1/cases").status_code == 200
+        assert holder.get("/v1/restitutions").status_code == 403
+    for_machines = json.loads(amends("keys", "create", "x", "--scope", "cases:read", "--json", "--data", str(up.data)).stdout)
+    assert for_machines["key"].startswith(f"amk_{for_machines['key_id']}_")
+
+
+def test_a_key_for_nobody_or_for_nothing_known_is_refused(up: Up) -> None:
+    for words in (("--scope", "everything:write"), ("--staff", "nobody")):
+        refused = amends("keys", "create", "pos", *words, "--data", str(up.data))
+        assert refused.returncode == 1
+        assert len(refused.stderr.strip().splitlines()) == 1, refused.stderr
+        assert not refused.stdout
+
+
+async def test_poison_is_listed_shown_and_tried_again(up: Up) -> None:
+    event_id = new_id()
+    await _produce(json.loads((up.data / "run.json").read_text())["kafka"], event_id)
+
+    def listed() -> list[dict[str, Any]]:
+        rows = json.loads(amends("parked", "list", "--json", "--data", str(up.data)).stdout)
+        return [row for row in rows if row["ce_id"] == str(event_id) and row["service"] == "escalation"]
+
+    (row,) = await eventually(listed, within_seconds=20, every_seconds=0.3)
+    assert (row["topic"], row["reason"], row["attempts"]) == ("amends.incidents.v1", "unreadable-body", 0)
+    told = await asyncio.to_thread(amends, "parked", "list", "--service", "escalation", "--data", str(up.data))
+    assert row["parked_id"] in told.stdout
+    assert "unreadable-body" in told.stdout
+
+    shown = await asyncio.to_thread(amends, "parked", "show", row["parked_id"], "--data", str(up.data))
+    assert json.loads(shown.stdout)["offset"] == row["offset"]
+    unknown = await asyncio.to_thread(amends, "parked", "show", str(new_id()), "--data", str(up.data))
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+
+    again = await asyncio.to_thread(amends, "parked", "redrive", row["parked_id"], "--data", str(up.data))
+    assert (again.returncode, again.stdout.split(" is ")[0]) == (0, "1 parked event"), again.stderr
+    await eventually(lambda: listed()[0]["attempts"] == 1, within_seconds=20, every_seconds=0.3)
+
+
+async def _produce(servers: str, event_id: object) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=servers)
+    await producer.start()
+    try:
+        headers = {"ce_specversion": "1.0", "ce_id": str(event_id), "ce_type": "amends.incident.reported", "ce_source": "amends/intake",
+                   "ce_time": "2026-11-17T15:00:00Z", "content-type": "application/json"}  # fmt: skip
+        await producer.send_and_wait(
+            "amends.incidents.v1", b"{not json", key=b"P-poison", headers=[(n, v.encode()) for n, v in headers.items()]
+        )
+    finally:
+        await producer.stop()
