@@ -7,6 +7,7 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -53,8 +54,13 @@ Rule = Callable[[str, str, ast.Module], Iterable[Breach]]
 
 def breaches(path: str, source: str, rules: Iterable[Rule] | None = None) -> list[Breach]:
     """All breaches of one Python file; `path` is relative to the repository, with slashes."""
-    tree = ast.parse(source, path)
+    tree = _parsed(path, source)
     return sorted(breach for rule in rules or RULES for breach in rule(path, source, tree))
+
+
+@cache
+def _parsed(path: str, source: str) -> ast.Module:
+    return ast.parse(source, path)
 
 
 def tree_of(root: Path) -> Iterator[tuple[str, str]]:
@@ -111,6 +117,20 @@ def many_use_cases(path: str, source: str, tree: ast.Module) -> Iterator[Breach]
                 yield Breach(path, function.lineno, "one-use-case", f"{function.name} hands over to {sorted(called) or 'none'}")
 
 
+def many_commands(path: str, source: str, tree: ast.Module) -> Iterator[Breach]:
+    """An HTTP handler that changes something hands over to at most one use case, so that it is one transaction."""
+    if not re.match(r"services/\w+/api(\.py|/)", path):
+        return
+    for function in _functions(tree):
+        verbs = {_name(mark.func) for mark in function.decorator_list if isinstance(mark, ast.Call)}
+        if not verbs & {"post", "put", "patch", "delete"}:
+            continue
+        calls = [n.func for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+        called = sorted({call.attr for call in calls if _name(call.value) == "usecases"})
+        if len(called) > 1:
+            yield Breach(path, function.lineno, "one-command", f"{function.name} hands over to {called}")
+
+
 def blind_except(path: str, source: str, tree: ast.Module) -> Iterator[Breach]:
     """Outside the doors an `except` names what it expects; one that raises on every path only cleans up and is fine."""
     if DOORS.match(path):
@@ -151,7 +171,7 @@ def strange_room(path: str, source: str, tree: ast.Module) -> Iterator[Breach]:
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    long_file, long_function, stray_sql, float_near_money, many_use_cases, blind_except, stray_event, strange_room,
+    long_file, long_function, stray_sql, float_near_money, many_use_cases, many_commands, blind_except, stray_event, strange_room,
 )  # fmt: skip
 
 

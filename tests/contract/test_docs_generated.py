@@ -1,7 +1,10 @@
 """docs/FLOW.md, METRICS.md and API.md say what the code says: rendered here, held against the files; `make docs` writes them anew."""
 
+import ast
 import inspect
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +12,15 @@ import pytest
 from shared.contracts.envelope import Event
 from shared.contracts.flow import ALL_SERVICES, INGRESS, TOPICS, Topic
 from shared.contracts.ingress import TYPES
+from shared.kernel.errors import Rejected
 from shared.telemetry.metrics import catalogue_markdown
+from shared.web.problems import status_of
 from tests.contract import building
 from tests.support import docs
 
 pytestmark = pytest.mark.contract
 
+ROOT = Path(__file__).parents[2]
 FLOW = """# Who tells whom what
 
 Events are facts on Kafka, in the past tense; whoever wants something done asks over HTTP ([API.md](API.md)). A topic has one writer.
@@ -35,6 +41,14 @@ takes an optional `Idempotency-Key`. The full schemas are at `/openapi.json`, an
 
 """
 
+CODES = """## What a no says
+
+The `code` of a problem, its status, and who says it. What stands beside an event in the results of `POST /v1/events` has the same codes.
+
+| code | status | said by |
+|---|---|---|
+"""
+
 
 def test_docs_of_the_flow() -> None:
     docs.hold("FLOW.md", FLOW + _picture() + "".join(_topic(topic) for topic in TOPICS))
@@ -53,7 +67,7 @@ def test_docs_of_the_api() -> None:
         rows = [_operation(*found, scopes, schemas) for found in building.operations(app) if name in found[2].get("tags", ())]
         table = "| request | scope | takes | answers | what for |\n|---|---|---|---|---|\n" + "".join(rows)
         pages.append(f"## {name.title()}\n\n" + (f"{table}\n" if rows else "Pages for people only.\n\n"))
-    docs.hold("API.md", API + "".join(pages).rstrip() + "\n")
+    docs.hold("API.md", API + "".join(pages) + CODES + "".join(_codes()))
 
 
 def test_docs_of_the_api_know_the_addresses_of_the_first_path() -> None:
@@ -120,6 +134,24 @@ def _operation(path: str, method: str, operation: dict[str, Any], scopes: dict[t
     answers = ", ".join(status for status in sorted(operation["responses"]) if status.startswith(("2", "3")))
     about = (operation.get("description") or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
     return f"| `{method} {path}` | {scopes[method, path]} | {', '.join(takes) or '-'} | {answers} | {about} |\n"
+
+
+def _codes() -> Iterator[str]:
+    """One row per code that is raised by name anywhere, with the status of each way it is raised."""
+    statuses: dict[str, set[int]] = {}
+    rooms: dict[str, set[str]] = {}
+    for top in ("services", "shared"):
+        for file in sorted((ROOT / top).rglob("*.py")):
+            for call in ast.walk(ast.parse(file.read_text("utf-8"))):
+                if not isinstance(call, ast.Call) or getattr(call.func, "id", "") != "Rejected" or not call.args:
+                    continue
+                if isinstance(call.args[0], ast.Constant):
+                    code = str(call.args[0].value)
+                    pointer = "/x" if any(keyword.arg == "pointer" for keyword in call.keywords) else None
+                    statuses.setdefault(code, set()).add(status_of(Rejected(code, pointer=pointer)))
+                    rooms.setdefault(code, set()).add(file.relative_to(ROOT).parts[1] if top == "services" else "any")
+    for code in sorted(statuses):
+        yield f"| `{code}` | {', '.join(map(str, sorted(statuses[code])))} | {', '.join(sorted(rooms[code]))} |\n"
 
 
 def _fields(schema: dict[str, Any], schemas: dict[str, Any]) -> list[tuple[str, bool]]:
