@@ -41,10 +41,18 @@ def is_down(error: BaseException, conn: Connection | None) -> bool:
     """
     if conn is None:
         return isinstance(error, DATABASE_DOWN)
-    if isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.PostgresError)) and conn.is_closed():
+    if isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.PostgresError)) and _is_gone(conn):
         return True
     about_the_connection = isinstance(error, (OSError, asyncpg.InterfaceError)) and not isinstance(error, TimeoutError)
     return isinstance(error, DATABASE_DOWN) and not about_the_connection
+
+
+def _is_gone(conn: Connection) -> bool:
+    try:
+        return conn.is_closed()
+    except asyncpg.InterfaceError:
+        # The pool has taken a dead connection back from under us.
+        return True
 
 
 def _dump(value: Any) -> str:
