@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -367,10 +367,10 @@ def _tell(sentence: str) -> None:
     ERR.print(sentence, markup=False, soft_wrap=True)
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """The door: every failure people can do something about is one sentence."""
     try:
-        app(sys.argv[1:], exit_on_error=True)
+        app(sys.argv[1:] if words is None else words, exit_on_error=True)
     except _Misused as fault:
         _tell(str(fault))
         sys.exit(2)
@@ -378,7 +378,9 @@ def main() -> None:
         _tell(str(fault))
         sys.exit(1)
     except AmendsError as fault:
-        faults = [f"{error['pointer']}: {error['detail']}" for error in fault.facts.get("errors", ())] if isinstance(fault, Rejected) else []
+        faults = (
+            [f"{error['pointer']}: {error['detail']}" for error in fault.facts.get("errors", ())] if isinstance(fault, Rejected) else []
+        )
         _tell("\n".join(faults) or fault.detail)
         sys.exit(1)
     except KeyboardInterrupt:

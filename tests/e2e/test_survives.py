@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 
 from shared.embedded import EmbeddedPostgres
 from tests.support.builders import ELM, event, group
-from tests.support.command import Up, amends, down
+from tests.support.command import Up, amends, down, typed
 from tests.support.eventually import eventually
 from tests.support.servers import kafka_server, postgres_server, throwaway_folder
 from tests.support.stack import client
@@ -137,9 +137,9 @@ def furnished(data: Path) -> str:
     """Loads the small group and makes a key, by the commands."""
     file = data / "group.json"
     file.write_text(json.dumps(group()))
-    loaded = amends("directory", "load", str(file), "--data", str(data))
+    loaded = typed("directory", "load", str(file), "--data", str(data))
     assert loaded.returncode == 0, loaded.stderr
-    made = amends("keys", "create", "pos", "--scope", "events:write", "--scope", "cases:read", "--data", str(data))
+    made = typed("keys", "create", "pos", "--scope", "events:write", "--scope", "cases:read", "--data", str(data))
     assert made.returncode == 0, made.stderr
     return made.stdout.strip()
 
