@@ -1,6 +1,6 @@
 """Pages out of templates: Jinja with escaping always on, and the domain's words as filters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,32 @@ PAGES = Path(__file__).parent / "pages"
 NO_STORE = {"cache-control": "no-store"}
 
 
+class Gap(jinja2.Undefined):
+    """A field that an object lacks is a gap on the page (another version of its service may not tell it); a name that a template was not
+    given is our mistake."""
+
+    def _check(self) -> None:
+        if self._undefined_obj is jinja2.utils.missing:
+            self._fail_with_undefined_error()
+
+    def __str__(self) -> str:
+        self._check()
+        return ""
+
+    def __bool__(self) -> bool:
+        self._check()
+        return False
+
+    def __iter__(self) -> Iterator[Any]:
+        self._check()
+        return iter(())
+
+
 def _environment() -> jinja2.Environment:
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGES / "templates"),
         autoescape=True,
-        undefined=jinja2.StrictUndefined,
+        undefined=Gap,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -36,13 +57,13 @@ def _environment() -> jinja2.Environment:
     env.filters |= {
         "severity": lambda n: phrases.SEVERITIES.get(n, "Normal"),
         "level": lambda n: phrases.LEVELS.get(n, phrases.LEVELS[2]),
-        "moment": when.moment,
+        "moment": lambda at, zone: when.moment(at, zone) if at else "",
         "brief": when.brief,
         "friendly": when.friendly,
         "countdown": when.countdown,
         "amount": amount_of,
         "iso": lambda at: at.isoformat() if isinstance(at, datetime) else str(at or ""),
-        "instant": when.parse,
+        "instant": lambda text: when.parse(str(text)) if text else None,
         "phone": phrases.phone,
         "staff_of": lambda by: actor(by)[1],
     }

@@ -136,6 +136,7 @@ TEMPLATES: Final = {
     "started": "that texts are on again",
     "help": "the help text",
 }
+PURPOSES: Final = {"care": "the case", "compensation": "compensation", "survey": "surveys", "marketing": "offers", "all": "anything"}
 REASONS: Final = {
     "no-phone": "no phone number is known",
     "opted-out": "the patient asked for no texts",

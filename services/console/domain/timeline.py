@@ -14,6 +14,7 @@ from services.console.domain.phrases import (
     INCIDENTS,
     KINDS,
     MILESTONES,
+    PURPOSES,
     REASONS,
     ROLES,
     ROOT_CAUSES,
@@ -181,7 +182,7 @@ def _met(data: Data, r: Reading) -> Told:
 
 def _risk(data: Data, r: Reading) -> Told:
     what, by = say(MILESTONES, data.get("milestone")), r.time(data.get("due_at"))
-    return f"{what}: {data.get('percent')} % of the time is gone, due {by}.{_warned(data, r)}", "warn"
+    return f"{what}: {data.get('percent', 0)} % of the time is gone, due {by}.{_warned(data, r)}", "warn"
 
 
 def _breached(data: Data, r: Reading) -> Told:
@@ -324,7 +325,7 @@ def _link(data: Data, r: Reading) -> Told:
 
 def _consent(data: Data, r: Reading) -> Told:
     given = "agreed to" if data.get("granted") else "no longer wants"
-    return f"The patient {given} texts about {data.get('purpose')}.", "text"
+    return f"The patient {given} texts about {say(PURPOSES, data.get('purpose')) or 'this'}.", "text"
 
 
 def _told(data: Data, r: Reading) -> str:

@@ -32,7 +32,8 @@ select * from queue_rows where reference = $1
 """
 ENTRIES = """
 -- The newest events of a case; of one instant by the millisecond of the id, then by version.
-select event_id, case_id, at, type, data from entries where case_id = $1 order by at desc, left(event_id::text, 13) desc, version desc, event_id desc limit $2
+select event_id, case_id, at, version, type, data from entries where case_id = $1
+order by at desc, left(event_id::text, 13) desc, version desc, event_id desc limit $2
 """
 INCIDENTS = """
 -- What was reported about a case.
@@ -124,7 +125,7 @@ async def one(conn: Connection, name: UUID | str) -> QueueRow | None:
 async def entries(conn: Connection, case_id: UUID, limit: int = ENTRIES_MAX) -> list[Entry]:
     """The newest events of a case, newest first."""
     rows = await conn.fetch(ENTRIES, case_id, limit)
-    return [Entry(str(row["event_id"]), str(row["case_id"]), row["at"], row["type"], row["data"]) for row in rows]
+    return [Entry(str(row["event_id"]), str(row["case_id"]), row["at"], row["type"], row["data"], row["version"]) for row in rows]
 
 
 async def incidents(conn: Connection, case_id: UUID) -> list[dict[str, Any]]:

@@ -1,0 +1,227 @@
+"""The pages behind their real doors: signing in, forms, what a refusal looks like, the patient's page."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.contracts.cases import CaseAcknowledged
+from shared.kernel.errors import Transient
+from tests.integration.console.conftest import World, refuses
+
+pytestmark = pytest.mark.integration
+
+TOKEN = "k" * 43
+
+
+def token_of(page: str) -> str:
+    found = re.search(r'name="anti_forgery" value="([^"]+)"', page)
+    assert found, page[:500]
+    return found[1]
+
+
+async def press(browser: httpx.AsyncClient, page: str, command: str, fields: Mapping[str, str] | None = None) -> httpx.Response:
+    """A button of a case's page, with what the page's form carries."""
+    shown = await browser.get(page)
+    return await browser.post(f"{page}/do/{command}", data={"anti_forgery": token_of(shown.text), **(fields or {})})
+
+
+async def test_without_a_session_the_queue_is_a_sign_in_page_and_nothing_else_opens(world: World) -> None:
+    async with world.browser() as browser:
+        first = await browser.get("/")
+        assert (first.status_code, "Sign in" in first.text) == (200, True)
+        assert (await browser.get("/cases/AM-7F3K-9X")).headers["location"] == "/sign-in"
+        assert [(await browser.get(path)).status_code for path in ("/v1/queue", "/v1/trends", "/live")] == [401, 401, 401]
+
+
+async def test_one_button_per_role_signs_the_same_person_in_each_time(world: World) -> None:
+    async with world.browser() as browser:
+        buttons = re.findall(r'<button name="staff_id" value="(\w+)"><strong>([^<]+)', (await browser.get("/sign-in")).text)
+    assert dict(buttons) == {"lee": "Associate", "raj": "Regional manager", "cleo": "Compliance", "ada": "Administrator"}
+
+
+async def test_the_cookie_is_for_this_site_alone_and_no_script_reads_it(world: World) -> None:
+    async with world.browser() as browser:
+        cookie = (await browser.post("/sign-in", data={"staff_id": "lee"})).headers["set-cookie"].lower()
+    assert cookie.startswith("amends=")
+    assert all(part in cookie for part in ("httponly", "samesite=lax", "path=/"))
+
+
+@pytest.mark.parametrize("staff_id", ["gone", "nobody"])
+async def test_who_left_or_never_was_does_not_come_in(world: World, staff_id: str) -> None:
+    async with world.browser() as browser:
+        assert (await browser.post("/sign-in", data={"staff_id": staff_id})).status_code == 404
+
+
+async def test_a_session_ends_by_idleness_by_age_and_by_signing_out(world: World) -> None:
+    for ended in ("seen_at = clock_timestamp() - interval '16 minutes'", "created_at = clock_timestamp() - interval '13 hours'"):
+        async with world.signed_in("lee") as browser:
+            assert (await browser.get("/v1/queue")).status_code == 200
+            await world.desk.engine.pool.execute(f"update sessions set {ended}")
+            assert (await browser.get("/v1/queue")).status_code == 401
+    async with world.signed_in("lee") as browser:
+        page = (await browser.get("/")).text
+        held = browser.cookies["amends"]
+        await browser.post("/sign-out", data={"anti_forgery": token_of(page)})
+        assert (await browser.get("/v1/queue", headers={"cookie": f"amends={held}"})).status_code == 401
+
+
+async def test_a_form_without_its_token_or_from_another_site_changes_nothing(world: World) -> None:
+    case = world.case()
+    await world.hears(case)
+    async with world.signed_in("lee") as browser, world.signed_in("lee") as other:
+        page = f"/cases/{case.reference}"
+        theirs = token_of((await other.get(page)).text)
+        mine = token_of((await browser.get(page)).text)
+        world.services.asked.clear()
+        for data, headers in (
+            ({}, {}),
+            ({"anti_forgery": theirs}, {}),
+            ({"anti_forgery": mine}, {"sec-fetch-site": "cross-site"}),
+        ):
+            assert (await browser.post(f"{page}/do/acknowledge", data=data, headers=headers)).status_code == 403
+    assert world.services.asked == []
+
+
+async def test_taking_a_case_on_is_asked_of_escalation_in_the_persons_name(world: World) -> None:
+    case = world.case()
+    await world.hears(case)
+    async with world.signed_in("lee") as browser:
+        answer = await press(browser, f"/cases/{case.reference}", "acknowledge")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/cases/{case.reference}?done=acknowledge")
+        assert "It is yours now" in (await browser.get(answer.headers["location"])).text
+    service, path, asker, body = next(asked for asked in world.services.asked if asked[3] is not None)
+    assert (service, path, asker.kind, asker.staff_id, body) == (
+        "escalation", f"/v1/cases/{case.case_id}/acknowledge", "person", "lee", {},
+    )  # fmt: skip
+
+
+async def test_a_story_goes_out_as_typed_and_stays_in_the_form_when_refused(world: World) -> None:
+    case = world.case(CaseAcknowledged, status="acknowledged")
+    await world.hears(case)
+    story = {"verbatim": "It <b>slides</b> down.", "wished_outcome": "That it stays.", "read_back_confirmed": "yes"}
+    world.services.answers[f"/v1/cases/{case.case_id}/story"] = Transient("escalation does not answer")
+    async with world.signed_in("lee") as browser:
+        answer = await press(browser, f"/cases/{case.reference}", "story", story)
+    assert answer.status_code == 503
+    assert "Nothing was changed" in answer.text
+    assert "It &lt;b&gt;slides&lt;/b&gt; down." in answer.text
+    sent = next(body for _, _, _, body in world.services.asked if body is not None)
+    assert sent == {"verbatim": "It <b>slides</b> down.", "wished_outcome": "That it stays.", "read_back_confirmed": True}
+
+
+async def test_a_resolution_before_the_story_says_what_to_do(world: World) -> None:
+    case = world.case()
+    await world.hears(case)
+    world.services.answers[f"/v1/cases/{case.case_id}/resolve"] = refuses("story-not-confirmed", "Not yet.")
+    async with world.signed_in("lee") as browser:
+        answer = await press(browser, f"/cases/{case.reference}", "resolve", {"root_cause": "lab_error", "action": "other"})
+    assert answer.status_code == 409
+    assert "Listen first" in answer.text
+
+
+async def test_an_amount_is_typed_in_dollars_and_sent_in_cents(world: World) -> None:
+    case = world.case()
+    await world.hears(case)
+    wish = {"kind": "store_credit", "amount": "$26.105", "reason": "for the trouble"}
+    async with world.signed_in("lee") as browser:
+        assert (await press(browser, f"/cases/{case.reference}", "request", wish)).status_code == 303
+        assert (await press(browser, f"/cases/{case.reference}", "request", wish | {"amount": "a lot"})).status_code == 400
+    sent = [body for _, _, _, body in world.services.asked if body is not None]
+    assert sent == [{"case_id": str(case.case_id), "kind": "store_credit", "amount_minor": 2611, "reason": "for the trouble"}]
+
+
+async def test_words_are_fetched_for_who_looks_and_a_service_that_is_away_leaves_a_gap(world: World) -> None:
+    case = world.case()
+    await world.hears(case)
+    await world.hears(world.patient())
+    async with world.signed_in("lee") as browser:
+        page = (await browser.get(f"/cases/{case.reference}")).text
+        assert "cannot be fetched at the moment" in page
+        assert "Paula Example" in page
+        world.services.answers[f"/v1/cases/{case.case_id}"] = {"story": {"verbatim": "Nobody <script>called</script> me."}}
+        page = (await browser.get(f"/cases/{case.reference}")).text
+    assert "Nobody &lt;script&gt;called&lt;/script&gt; me." in page
+    assert {asker.staff_id for _, _, asker, _ in world.services.asked} == {"lee"}
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/static/console.js", "/static/console.css", "/p/nothing"])
+async def test_pages_carry_no_inline_script_or_style_and_the_headers_that_forbid_it(world: World, path: str) -> None:
+    async with world.browser() as browser:
+        answer = await browser.get(path)
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    assert not re.search(r"<script(?! src)|<style|\sstyle=|\son\w+=", answer.text) or path.endswith((".js", ".css"))
+
+
+async def test_the_demo_bar_moves_the_clock_and_nothing_but_the_clock(world: World) -> None:
+    async with world.signed_in("lee") as browser:
+        token = token_of((await browser.get("/")).text)
+        moves = ["60x", "pause", "1h", "opening"]
+        answers = [await browser.post("/demo/clock", data={"anti_forgery": token, "move": m, "back": "//evil.example"}) for m in moves]
+        assert (await browser.post("/demo/clock", data={"anti_forgery": token, "move": "back"})).status_code == 400
+    assert {answer.headers["location"] for answer in answers} == {"/"}
+    # Noon on Monday: the store is open, so its next opening is Tuesday at nine.
+    assert world.services.moved == [{"rate": 60}, {"rate": 0}, {"advance_seconds": 3600}, {"advance_seconds": 21 * 3600 + 1}]
+
+
+async def patients_case(world: World) -> Any:
+    case = world.case()
+    await world.hears(case)
+    await world.hears(world.patient())
+    await world.hears(world.link(case.case_id, TOKEN))
+    return case
+
+
+async def test_a_link_shows_the_status_without_names_and_is_kept_by_nobody(world: World) -> None:
+    await patients_case(world)
+    async with world.browser() as browser:
+        answer = await browser.get(f"/p/{TOKEN}")
+    assert answer.status_code == 200
+    assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == ("no-store", "no-referrer")
+    assert "A person will contact you by today at 1:00 pm." in answer.text
+    assert "Elm Street" in answer.text
+    assert not any(word in answer.text for word in ("Paula", "Lee Example", "Late order", "0199"))
+
+
+async def test_a_link_that_never_was_and_one_that_expired_look_the_same(world: World) -> None:
+    case = await patients_case(world)
+    await world.hears(world.link(case.case_id, "expired" * 6, hours=-1))
+    async with world.browser() as browser:
+        expired, unknown = await browser.get("/p/" + "expired" * 6), await browser.get("/p/" + "unknown" * 6)
+    assert (expired.status_code, expired.text) == (unknown.status_code, unknown.text)
+    assert expired.status_code == 404
+
+
+async def test_after_the_second_factor_the_page_shows_who_and_the_code_in_the_name_of_that_one_case(world: World) -> None:
+    case = await patients_case(world)
+    gift = world.gas_money(case.case_id)
+    await world.hears(gift)
+    world.services.answers[f"/v1/restitutions/{gift.restitution_id}/code"] = {"code": "ABCD-EFGH"}
+    async with world.browser() as browser:
+        wrong = await browser.post(f"/p/{TOKEN}", data={"digits": "0000"})
+        assert (wrong.status_code, "ABCD" in wrong.text) == (403, False)
+        right = await browser.post(f"/p/{TOKEN}", data={"digits": "0199"})
+        assert (right.status_code, f"path=/p/{TOKEN}" in right.headers["set-cookie"].lower()) == (303, True)
+        page = (await browser.get(f"/p/{TOKEN}")).text
+    assert all(words in page for words in ("ABCD-EFGH", "$26.10 gas money", "Lee Example is looking after", "Paula Example"))
+    ((_, _, asker, _),) = world.services.asked
+    assert (asker.kind, asker.case_id, asker.staff_id) == ("patient", str(case.case_id), None)
+
+
+async def test_wrong_answers_are_bounded_and_the_right_one_comes_too_late(world: World) -> None:
+    await patients_case(world)
+    async with world.browser() as browser:
+        codes = [(await browser.post(f"/p/{TOKEN}", data={"digits": "1234"})).status_code for _ in range(6)]
+        late = await browser.post(f"/p/{TOKEN}", data={"digits": "0199"})
+    assert codes == [403] * 5 + [429]
+    assert late.status_code == 429
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-out", "/demo/clock", "/cases/AM-7F3K-9X/do/story", f"/p/{TOKEN}"])
+@pytest.mark.parametrize("body", [b'{"a": NaN}', b'{"a": "\\ud800"}', b"\xff\xfe", b'{"a": 1, "a": 2}', b"["])
+async def test_a_body_that_cannot_be_read_is_a_400(world: World, path: str, body: bytes) -> None:
+    async with world.browser() as browser:
+        answer = await browser.post(path, content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
