@@ -79,3 +79,8 @@ async def open_pool(dsn: str, *, schema: str, size: int = 8) -> Pool:
         timeout=10,
         server_settings={"search_path": schema, "application_name": f"amends-{schema}", "idle_in_transaction_session_timeout": "60000"},
     )
+
+
+async def answers(pool: Pool) -> bool:
+    """Whether the database answers a question within two seconds. Raises one of `DATABASE_DOWN` where it does not."""
+    return bool(await pool.fetchval("select true", timeout=2))

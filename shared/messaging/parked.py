@@ -74,6 +74,7 @@ REDRIVE: Final = """
 update parked set retry_at = clock_timestamp(), give_up_at = null where redriven_at is null
 and ($1::uuid is null or (topic, key) in (select topic, key from parked where parked_id = $1)) returning parked_id
 """
+THROUGH: Final = "select redriven_at is not null from parked where parked_id = $1"
 COUNTED: Final = "select count(*) from (select 1 from parked where redriven_at is null limit 10000) p"
 
 
@@ -174,3 +175,8 @@ async def shown(pool: Pool, parked_id: UUID) -> dict[str, Any] | None:
 async def redrive(pool: Pool, parked_id: UUID | None) -> int:
     """Ask for another try of one event (with all of its key), or of everything; returns how many events that is."""
     return len(await pool.fetch(REDRIVE, parked_id))
+
+
+async def went_through(pool: Pool, parked_id: UUID) -> bool:
+    """Whether a parked event has been applied since."""
+    return bool(await pool.fetchval(THROUGH, parked_id))

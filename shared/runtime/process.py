@@ -16,12 +16,12 @@ from faststream.kafka import KafkaBroker
 
 from shared import reference
 from shared.contracts.flow import BY_NAME
-from shared.db import DATABASE_DOWN
+from shared.db import DATABASE_DOWN, answers
 from shared.messaging import Batch, Engine, Record, make_broker
 from shared.messaging.audit import seal
 from shared.messaging.broker import commit_offsets, commit_once, dead_subscribers, provision, remember_positions, start
 from shared.messaging.inbox import keep_partitions
-from shared.messaging.parked import Redriver
+from shared.messaging.parked import Redriver, went_through
 from shared.messaging.relay import Relay
 from shared.runtime.host import Host, Service
 from shared.telemetry import logs
@@ -174,8 +174,7 @@ class Process:
         checks: dict[str, Check] = {}
         for name, r in self.running.items():
             try:
-                heard = await r.engine.pool.fetchval("select 1", timeout=2)
-                checks[f"{name}.postgres"] = Check(heard == 1)
+                checks[f"{name}.postgres"] = Check(await answers(r.engine.pool))
                 versions = await reference.heard(r.engine.pool)
                 checks[f"{name}.reference"] = Check(True, ",".join(f"{topic}={version}" for topic, version in sorted(versions.items())))
             except DATABASE_DOWN as error:
@@ -194,8 +193,7 @@ def _redrive_handler(engine: Engine, topic: str) -> Callable[[Record, UUID], Awa
 
     async def again(record: Record, parked_id: UUID) -> bool:
         await handler(Batch([record], parked_id))
-        through: bool = await engine.pool.fetchval("select redriven_at is not null from parked where parked_id = $1", parked_id)
-        return through
+        return await went_through(engine.pool, parked_id)
 
     return again
 

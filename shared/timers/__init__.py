@@ -4,7 +4,7 @@
 """
 
 from shared.timers.done import fire
-from shared.timers.due import Due, Loop, TimerHandler
-from shared.timers.schedule import write
+from shared.timers.due import Loop, TimerHandler
+from shared.timers.schedule import Due, write
 
 __all__ = ["Due", "Loop", "TimerHandler", "fire", "write"]

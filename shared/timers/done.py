@@ -5,12 +5,10 @@ Called by use cases after they locked the states concerned. Invariant: a timer f
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from shared.messaging.transaction import Transaction
-
-if TYPE_CHECKING:
-    from shared.timers.due import Due
+from shared.timers.schedule import Due
 
 FIRE: Final = """
 -- Take the timers that are still there and still due, and keep the proof.
@@ -28,7 +26,7 @@ select kind, subject, name, generation, due_at, data from gone
 """
 
 
-async def fire(tx: Transaction, due: Sequence["Due"]) -> list["Due"]:
+async def fire(tx: Transaction, due: Sequence[Due]) -> list[Due]:
     """Those of `due` that were still there and due, as they are by now, in order; they are done. Lock their subjects' states before."""
     if not due:
         return []

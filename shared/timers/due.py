@@ -8,7 +8,6 @@ on one timer parks that one alone; a database that is down parks nothing.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from shared.messaging.transaction import FactFailed, SetAside, Transaction
 from shared.telemetry import logs
 from shared.telemetry.metrics import TIMERS_FIRED, TIMERS_LATE_SECONDS, TIMERS_OVERDUE
 from shared.timers.done import fire
+from shared.timers.schedule import Due
 
 BATCH: Final = 500
 SLEEP_MAX: Final = 1.0
@@ -38,18 +38,6 @@ PARK: Final = """
 -- A timer that cannot be handled waits for a person, with the reason.
 update timers set parked_reason = $5 where kind = $1 and subject = $2 and name = $3 and generation = $4
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A timer whose time has come. What follows from it counts from `due_at`, not from now."""
-
-    kind: str
-    subject: str
-    name: str
-    generation: int
-    due_at: datetime
-    data: Mapping[str, Any]
 
 
 TimerHandler = Callable[[Transaction, Sequence[Due]], Awaitable[None]]

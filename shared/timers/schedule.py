@@ -3,6 +3,9 @@
 Called by the engine at commit. Invariant: within a transaction the last word on a timer counts, and a cancelled timer leaves its reason.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from shared.kernel.decision import Cancel, Schedule, Timer
@@ -29,6 +32,18 @@ on conflict (kind, subject, name, generation) do update set due_at = excluded.du
 """
 
 Key = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A timer whose time has come. What follows from it counts from `due_at`, not from now."""
+
+    kind: str
+    subject: str
+    name: str
+    generation: int
+    due_at: datetime
+    data: Mapping[str, Any]
 
 
 async def write(tx: Transaction) -> None:

@@ -16,7 +16,8 @@ FUNCTION_LINES: Final = 70
 SERVICES: Final = ("directory", "intake", "escalation", "restitution", "notification", "console")
 ROOMS: Final = frozenset({"__init__", "__main__", "api", "domain", "gateway", "handlers", "store", "timers", "usecases"})
 # Folders beside the rooms that hold data, not code.
-DATA_FOLDERS: Final = frozenset({"schema", "policy"})
+# `demo` is the invented group that `amends demo` shows.
+DATA_FOLDERS: Final = frozenset({"schema", "policy", "demo"})
 
 SQL_ROOMS: Final = re.compile(
     r"services/\w+/store(\.py|/)|shared/(db|vault|messaging|reference|timers)/|shared/web/idempotency\.py|/schema/|tests/"
