@@ -20,6 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.embedded.jars import DEPLOY
+from shared.embedded.kafka import STARTED
 from shared.embedded.postgres import SETTINGS
 from shared.embedded.processes import free_ports
 from tests.support.eventually import eventually
@@ -105,6 +106,9 @@ async def kafka() -> AsyncIterator[str]:
             container.with_env(f"KAFKA_{name.upper().replace('.', '_')}", value)
 
         async def answers() -> bool:
+            # Asked earlier, each of Kafka's clients fills the log with its complaint.
+            if STARTED.encode() not in container.get_wrapped_container().logs():
+                return False
             admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=ANSWER_SECONDS * 1000)
             try:
                 await admin.start()
