@@ -29,6 +29,9 @@ Handler = Callable[[Batch], Awaitable[None]]
 
 BATCH_RECORDS: Final = 500
 COMMIT_EVERY: Final = 0.2
+# Without events for so long, a topic's fetches may be held by the broker for longer; the first event ends the one under way at once.
+IDLE_AFTER: Final = 2.0
+IDLE_WAIT_MS: Final = 1000
 _HOUR_MS: Final = 3_600_000
 
 HEARD: Final = "select topic from topics_heard where topic = any($1::text[])"
@@ -47,7 +50,7 @@ def make_broker(bootstrap_servers: str) -> KafkaBroker:
 def listen(broker: KafkaBroker, engine: Engine, topic: str, *, fetch_max_wait_ms: int = 25) -> Callable[[Handler], Handler]:
     """Subscribe the decorated handler to `topic` in the service's group.
 
-    `fetch_max_wait_ms`: how long the broker holds a fetch for idle partitions; data on a just drained one waits that long (measured).
+    `fetch_max_wait_ms`: how long the broker holds a fetch while events come; data on a just drained partition waits that long (measured).
     """
     log = logs.get("broker", service=engine.name, topic=topic)
 
@@ -62,12 +65,19 @@ def listen(broker: KafkaBroker, engine: Engine, topic: str, *, fetch_max_wait_ms
             parser=_parse,
             decoder=_decode,
             max_records=BATCH_RECORDS,
-            fetch_max_wait_ms=fetch_max_wait_ms,
+            fetch_max_wait_ms=IDLE_WAIT_MS,
             max_poll_interval_ms=3_600_000,
         )
 
+        relaxing: asyncio.TimerHandle | None = None
+
         @subscriber
         async def consume(batch: Batch) -> None:
+            nonlocal relaxing
+            if relaxing is not None:
+                relaxing.cancel()
+            _hold(subscriber, fetch_max_wait_ms)
+            relaxing = asyncio.get_running_loop().call_later(IDLE_AFTER, _hold, subscriber, IDLE_WAIT_MS)
             try:
                 await handler(batch)
             except asyncio.CancelledError:
@@ -84,6 +94,15 @@ def listen(broker: KafkaBroker, engine: Engine, topic: str, *, fetch_max_wait_ms
         return handler
 
     return decorate
+
+
+def _hold(subscriber: Any, milliseconds: int) -> None:
+    """From its next fetch on, the broker may hold it so long: an idle process at a busy pace spends a quarter of a core on fetches.
+
+    aiokafka has no public way to change it.
+    """
+    if subscriber.consumer is not None:
+        subscriber.consumer._fetcher._fetch_max_wait_ms = milliseconds
 
 
 def group_of(service: str, topic: str) -> str:
