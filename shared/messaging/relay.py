@@ -72,6 +72,7 @@ class Relay:
         self.sent: dict[tuple[str, int], int] = {}
         self.is_idle = False
         self._in_flight: deque[tuple[Position, list[asyncio.Future[Any]]]] = deque()
+        self._reached = Position("1:1:", None, 0)
         self._log = logs.get("relay", service=service)
 
     async def run(self) -> None:
@@ -104,12 +105,16 @@ class Relay:
             )
             await producer.start()
             self._in_flight.clear()
+            self._reached = Position(row["since"], row["upto"], row["last_seq"])
             try:
-                await self._relay(conn, producer, Position(row["since"], row["upto"], row["last_seq"]), row["epoch"])
+                await self._relay(conn, producer, self._reached, row["epoch"])
             except asyncio.CancelledError:
                 # An orderly stop: what is under way may still arrive; whatever does not is sent again from the position.
                 with suppress(KafkaError, TimeoutError):
                     await asyncio.wait_for(producer.stop(), 3)
+                with suppress(asyncio.CancelledError, KafkaError, *DATABASE_DOWN):
+                    reached = await self._acknowledged(self._reached, must=False)
+                    await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, row["epoch"])
                 raise
             except BaseException:
                 await _abort(producer)
@@ -120,7 +125,7 @@ class Relay:
                         await conn.execute("select pg_advisory_unlock_all()")
 
     async def _relay(self, conn: Any, producer: AIOKafkaProducer, position: Position, epoch: int) -> None:
-        reached, kept, kept_at = position, position, machine_now()
+        self._reached, kept, kept_at = position, position, machine_now()
         while True:
             self.is_idle = False
             self._wake.clear()
@@ -130,7 +135,7 @@ class Relay:
                 self._in_flight.append((position, [await self._send(producer, row) for row in rows]))
             if rows:
                 RELAY_LAG_SECONDS.labels(self._service).set((machine_now() - rows[0]["created_at"]).total_seconds())
-            reached = await self._acknowledged(reached, must=sum(len(f) for _, f in self._in_flight) > IN_FLIGHT_MAX)
+            self._reached = reached = await self._acknowledged(self._reached, must=sum(len(f) for _, f in self._in_flight) > IN_FLIGHT_MAX)
             now = machine_now()
             if reached != kept and (now - kept_at).total_seconds() > KEEP_POSITION_EVERY:
                 if await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, epoch) != "UPDATE 1":
