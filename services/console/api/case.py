@@ -1,5 +1,6 @@
 """A case's page, and what people do there. `GET /v1/cases/{id}/timeline` is the same timeline for programs."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -54,7 +55,7 @@ async def act_on_case(request: AnyRequest, desk: Desk, case_name: str, command: 
     fields = await fields_of(request)
     check_form(request, viewer, fields)
     try:
-        row = await usecases.ask(desk, viewer.principal, case_name, command, _typed(fields), fields.get("form_id") or None)
+        row = await usecases.ask(desk, viewer.principal, case_name, command, _typed(fields), _form_id(fields))
     except Rejected as refused:
         return await _refused(desk, viewer, case_name, ADVICE.get(refused.code, refused.detail), status_of(refused), fields)
     except Transient:
@@ -104,6 +105,12 @@ async def _page(
         typed=typed or {},
         quiet=QUIET,
     )
+
+
+def _form_id(fields: Mapping[str, str]) -> str | None:
+    """What makes a double click one request: the id that the page gave the form."""
+    given = fields.get("form_id", "")
+    return given if re.fullmatch(r"[0-9a-f]{32}", given) else None
 
 
 def _typed(fields: Mapping[str, str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from litestar.response import Stream
 
 from services.console import usecases
 from services.console.api.doors import AnyRequest, Viewer, cookie_name, viewer_of
-from services.console.api.queue import ROWS, queue_context
+from services.console.api.queue import ROWS, wanted_by
 from services.console.api.render import render
 from services.console.usecases import Desk
 from shared.kernel.errors import Rejected
@@ -61,13 +61,14 @@ async def _rows(
     desk: Desk, viewer: Viewer, query: Mapping[str, str], seen: dict[str, tuple[Any, ...]] | None
 ) -> tuple[Say | None, dict[str, tuple[Any, ...]]]:
     """The order of the rows, and the HTML of those that differ. The first look tells all: the page may be older than the stream."""
-    context = await queue_context(desk, viewer, dict(query))
-    marks = {str(row.case_id): (row.version,) for row in context["rows"][:ROWS]}
+    found = await usecases.queue_page(desk, viewer.principal, wanted_by(dict(query)))
+    rows = found.rows[:ROWS]
+    marks: dict[str, tuple[Any, ...]] = {str(row.case_id): (row.version,) for row in rows}
     if seen is not None and list(seen.items()) == list(marks.items()):
         return None, marks
     fresh = {
-        str(row.case_id): render("_row.html", **context, row=row)
-        for row in context["rows"]
+        str(row.case_id): render("_row.html", row=row, names=found.names, now=desk.now)
+        for row in rows
         if seen is None or seen.get(str(row.case_id)) != (row.version,)
     }
     return Say({"order": list(marks), "rows": fresh, "first": seen is None}, event="rows"), marks

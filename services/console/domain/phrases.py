@@ -143,6 +143,8 @@ REASONS: Final = {
     "no-consent": "there is no consent for this kind of text",
     "stale": "it was out of date by then",
     "no-window": "no texting hours are known for the number",
+    "texting-window": "for texting hours",
+    "cadence": "not to text too often",
     "taken-back": "it was taken back",
     "acknowledged": "somebody had taken the case",
 }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from services.console.domain.queue import QueueRow
 from services.console.store import queries
@@ -49,10 +50,18 @@ async def ask(desk: Desk, asker: Asker, case_name: str, command: str, fields: Ma
         row = await visible(conn, asker, case_name)
     service, path, names, _ = COMMANDS[command]
     known = {**fields, "case_id": str(row.case_id)}
-    where = path.format(case_id=row.case_id, restitution_id=fields.get("restitution_id"))
+    where = path.format(case_id=row.case_id, restitution_id=_restitution(fields) if path.startswith(GIFT) else None)
     done = await desk.services.post(service, where, asker, {name: known[name] for name in names if known.get(name) is not None}, key=key)
     await _catch_up(desk, row, done)
     return row
+
+
+def _restitution(fields: Mapping[str, Any]) -> UUID:
+    """The id as a form names it: it becomes part of an address, so it is an id and nothing else."""
+    try:
+        return UUID(str(fields.get("restitution_id")))
+    except ValueError:
+        raise Rejected("invalid-input", "There is no such restitution.", pointer="/restitution_id") from None
 
 
 async def _catch_up(desk: Desk, row: QueueRow, done: Mapping[str, Any]) -> None:

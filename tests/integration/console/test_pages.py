@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from services.console.gateway import HttpServices
 from shared.contracts.cases import CaseAcknowledged
-from shared.kernel.errors import Transient
+from shared.kernel.errors import Rejected, Transient
 from tests.integration.console.conftest import World, refuses
 
 pytestmark = pytest.mark.integration
@@ -131,6 +132,47 @@ async def test_an_amount_is_typed_in_dollars_and_sent_in_cents(world: World) -> 
         assert (await press(browser, f"/cases/{case.reference}", "request", wish | {"amount": "a lot"})).status_code == 400
     sent = [body for _, _, _, body in world.services.asked if body is not None]
     assert sent == [{"case_id": str(case.case_id), "kind": "store_credit", "amount_minor": 2611, "reason": "for the trouble"}]
+
+
+@pytest.mark.parametrize("restitution_id", ["../cases", "", "0193/approve?x="])
+async def test_what_a_form_names_never_becomes_another_address(world: World, restitution_id: str) -> None:
+    case = world.case()
+    await world.hears(case)
+    async with world.signed_in("ada") as browser:
+        answer = await press(browser, f"/cases/{case.reference}", "approve", {"restitution_id": restitution_id})
+        unknown = await press(browser, f"/cases/{case.reference}", "explode")
+    assert (answer.status_code, unknown.status_code) == (400, 404)
+    assert [asked for asked in world.services.asked if asked[3] is not None] == []
+
+
+async def test_the_gateway_tells_a_refusal_from_a_service_that_is_away() -> None:
+    answers = {
+        "/no": httpx.Response(409, json={"code": "story-not-confirmed", "detail": "Not yet."}),
+        "/bug": httpx.Response(500, json={"code": "internal"}),
+        "/page": httpx.Response(200, text="<html>"),
+        "/yes": httpx.Response(200, json={"id": "1"}),
+    }
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        if request.url.path == "/cut":
+            raise httpx.ConnectError("refused")
+        return answers[request.url.path]
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    services = HttpServices({"escalation": "http://escalation"}, lambda asker: f"signed-for-{asker}", client)
+    assert await services.post("escalation", "/yes", "lee", {"a": 1}, key="k1") == {"id": "1"}
+    assert (seen[0].headers["authorization"], seen[0].headers["idempotency-key"]) == ("Bearer signed-for-lee", '"k1"')
+    with pytest.raises(Rejected) as refused:
+        await services.get("escalation", "/no", "lee")
+    assert (refused.value.code, refused.value.detail) == ("story-not-confirmed", "Not yet.")
+    for path in ("/bug", "/page", "/cut"):
+        with pytest.raises(Transient):
+            await services.get("escalation", path, "lee")
+    with pytest.raises(Transient):
+        await services.get("nowhere", "/yes", "lee")
+    await services.close()
 
 
 async def test_words_are_fetched_for_who_looks_and_a_service_that_is_away_leaves_a_gap(world: World) -> None:
