@@ -40,9 +40,15 @@ class MovableClock:
     business_at: datetime = field(default_factory=machine_now)
     machine_at: datetime = field(default_factory=machine_now)
     rate: float = 1.0
+    _seen_at: datetime = field(default=datetime.min.replace(tzinfo=UTC), init=False, repr=False)
 
     def now(self) -> datetime:
-        elapsed = max((machine_now() - self.machine_at).total_seconds(), 0.0)
+        machine = machine_now()
+        if machine < self._seen_at:
+            # The machine's clock was set back: go on from where we are.
+            self.machine_at -= self._seen_at - machine
+        self._seen_at = machine
+        elapsed = max((machine - self.machine_at).total_seconds(), 0.0)
         return self.business_at + timedelta(seconds=elapsed * self.rate)
 
     def set_rate(self, rate: float) -> None:
