@@ -19,6 +19,7 @@ from shared.kernel.clock import MovableClock
 from shared.runtime import Process
 from shared.telemetry import logs
 from shared.web.auth import PUBLIC
+from shared.web.body import BodyMiddleware
 
 ANSWER_WITHIN: Final = 5.0
 KEEP_EVERY: Final = 1.0
@@ -158,4 +159,4 @@ def clock_routes(dev: DevClock) -> list[Any]:
             drained = await dev.advance(data.advance_seconds or 0)
         return Reading(now=dev.clock.now(), rate=dev.clock.rate, drained=drained)
 
-    return [get("/dev/clock", opt=PUBLIC)(read), post("/dev/clock", opt=PUBLIC, status_code=200)(move)]
+    return [get("/dev/clock", opt=PUBLIC)(read), post("/dev/clock", opt=PUBLIC, status_code=200, middleware=[BodyMiddleware()])(move)]

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.e2e
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
 SOME_ID: Final = "01900000-0000-7000-8000-000000000000"
-# Pages, the phone and the clock are no part of the described API, but they take bodies too.
+# Pages and the phone are no part of the described API, but they take bodies too.
 PAGES: Final = (
-    "/sign-in", "/sign-out", "/p/some-token", f"/cases/{SOME_ID}/do/story", "/dev/clock", "/dev/phone/messages", "/dev/phone/faults",
+    "/sign-in", "/sign-out", "/p/some-token", f"/cases/{SOME_ID}/do/story", "/dev/phone/messages", "/dev/phone/faults",
     "/2010-04-01/Accounts/AC1/Messages.json",
 )  # fmt: skip
 AT_ONCE: Final = 16
@@ -96,7 +96,7 @@ async def test_too_much_the_wrong_kind_and_the_wrong_key_are_told_apart(amends: 
         "not enough": await amends.people["lee"].post("/v1/keys", json={"name": "mine", "scopes": ["parked:write"]}),
     }
     status = {what: answer.status_code for what, answer in answers.items()}
-    assert status == {"too large": 413, "too many": 400, "wrong kind": 415, "wrong key": 401, "no key": 401, "not enough": 403}
+    assert status == {"too large": 413, "too many": 413, "wrong kind": 415, "wrong key": 401, "no key": 401, "not enough": 403}
     for answer in answers.values():
         assert answer.headers["content-type"].startswith("application/problem+json")
         assert answer.json()["code"]

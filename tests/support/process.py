@@ -31,13 +31,14 @@ class Process:
 
     async def start(self) -> str:
         """Start it and wait until it answers; gives its address."""
-        self._running = await asyncio.create_subprocess_exec(
-            *_amends("up", "--empty", "--port", "0", "--data", str(self.data)),
-            env=_environment(),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=(self.data.parent / "up.log").open("ab"),
-            start_new_session=True,
-        )
+        with self._log.open("ab") as log:
+            self._running = await asyncio.create_subprocess_exec(
+                *_amends("up", "--empty", "--port", "0", "--data", str(self.data)),
+                env=_environment(),
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
         pid = self._running.pid
         row = await eventually(lambda: self._row(pid), within_seconds=START_SECONDS)
         assert row is not None
@@ -46,7 +47,7 @@ class Process:
     def _row(self, pid: int) -> dict[str, Any] | None:
         assert self._running is not None
         if self._running.returncode is not None:
-            raise RuntimeError(f"amends up ended: {(self.data.parent / 'up.log').read_text('utf-8')[-2000:]}")
+            raise RuntimeError(f"amends up ended: {self._log.read_text('utf-8')[-2000:]}")
         with contextlib.suppress(OSError, ValueError):
             row: dict[str, Any] = json.loads((self.data / "run.json").read_text("utf-8"))
             return row if row["pid"] == pid else None
@@ -75,6 +76,10 @@ class Process:
         out, err = await asyncio.wait_for(ran.communicate(), START_SECONDS)
         assert ran.returncode == 0, err.decode()
         return out.decode().strip()
+
+    @property
+    def _log(self) -> Path:
+        return self.data.parent / "up.log"
 
     @property
     def is_running(self) -> bool:
