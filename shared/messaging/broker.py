@@ -6,7 +6,7 @@ handler that fails stops its consumer instead of letting FastStream go on with t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -209,7 +209,9 @@ async def remember_positions(bootstrap_servers: str, engine: Engine, pool: Pool)
     """Before the first fetch: a group without a position starts at the beginning if it never heard the topic, else it stops and says so."""
     topics = list(engine.subscribers)
     heard = {row["topic"] for row in await pool.fetch(HEARD, topics)}
-    outcomes = await asyncio.gather(*(_has_position(bootstrap_servers, engine.name, topic, topic in heard) for topic in topics))
+    places = await _places(bootstrap_servers, topics)
+    known = (_has_position(bootstrap_servers, group_of(engine.name, topic), places[topic], topic in heard) for topic in topics)
+    outcomes = await asyncio.gather(*known)
     lost = sorted(topic for topic, known in zip(topics, outcomes, strict=True) if not known)
     if lost:
         raise BrokerLostItsMemory(
@@ -219,15 +221,30 @@ async def remember_positions(bootstrap_servers: str, engine: Engine, pool: Pool)
     await pool.execute(HEAR, topics)
 
 
-async def _has_position(bootstrap_servers: str, service: str, topic: str, was_heard: bool) -> bool:
+async def _places(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, list[TopicPartition]]:
+    """Each topic's partitions, which an unsubscribed consumer never learns of. A topic just made may be unknown for a moment."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        for _ in range(100):
+            told = await admin.describe_topics(list(topics))
+            found = {t["topic"]: [TopicPartition(t["topic"], p["partition"]) for p in t["partitions"]] for t in told}
+            if all(found.get(topic) for topic in topics):
+                return found
+            await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
+    raise KafkaError(f"the broker does not know {', '.join(topic for topic in topics if not found.get(topic))}")
+
+
+async def _has_position(bootstrap_servers: str, group: str, places: list[TopicPartition], was_heard: bool) -> bool:
     """Whether the group may go on; one that never heard the topic gets the beginning as its position."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group_of(service, topic), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
-        places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or set())]
         consumer.assign(places)
         start = {place: 0 for place in places if await consumer.committed(place) is None}
-        if was_heard and places and len(start) == len(places):
+        if was_heard and len(start) == len(places):
             return False
         if start:
             await consumer.commit(start)
