@@ -47,7 +47,7 @@ def incident(key: str, word: str) -> IncidentReported:
 def record(key: str, word: str, /, *, offset: int | None = None, ce_id: UUID | None = None, partition: int = 0, **changes: Any) -> Record:
     """A healthy record; `changes` replaces its fields, `headers_` some headers (None takes one away)."""
     event = incident(key, word)
-    found = dict(headers_of(Envelope(ce_id or new_id(), event.type_name, "test", NOON, key)))
+    found: dict[str, Any] = dict(headers_of(Envelope(ce_id or new_id(), event.type_name, "test", NOON, key)))
     found.update(changes.pop("headers_", {}))
     whole: dict[str, Any] = {
         "topic": INCIDENTS,

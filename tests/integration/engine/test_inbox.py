@@ -52,7 +52,7 @@ async def test_lost_sessions_park_nothing_and_the_batch_goes_through(bed: Bed) -
             await bed.as_owner("select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1", f"amends-{NAME}")
         await real(tx, facts)  # type: ignore[arg-type]
 
-    bed.usecase = cut  # type: ignore[assignment, method-assign]
+    bed.usecase = cut  # type: ignore[method-assign]
     await asyncio.wait_for(bed.take(record("P-1", "a"), record("P-1", "b"), record("P-2", "bad", value=b"{")), 30)
     assert await bed.words() == ["a", "b"]
     assert await bed.reasons() == {"unreadable-body": 1}

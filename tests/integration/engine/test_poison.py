@@ -8,12 +8,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from shared.contracts.incidents import INCIDENTS
 from shared.kernel.errors import Poison, Rejected, Transient, Unready
 from shared.kernel.ids import new_id
 from shared.messaging import consumer, parked
 from shared.messaging.consumer import Halted
 from shared.messaging.records import Record
-from tests.integration.engine.bed import INCIDENTS, Bed, raises, record
+from tests.integration.engine.bed import Bed, raises, record
 from tests.support.eventually import eventually
 
 FAR_ID = UUID("ffffffff-ffff-7fff-bfff-ffffffffffff")
@@ -272,7 +273,7 @@ async def test_at_the_park_limit_the_consumer_stops_instead_of_emptying_the_topi
     monkeypatch.setattr(consumer, "PARK_LIMIT", 30)
     bed.troubles["poison"] = raises(Poison("impossible"))
     bed.troubles["failing"] = raises(ValueError("a bad deploy"))
-    changes = {"value": b"{"} if how == "unreadable" else {}
+    changes: dict[str, Any] = {"value": b"{"} if how == "unreadable" else {}
     batches = [[record(f"P-{n}-{m}", how, **changes) for m in range(20)] for n in range(10)]
 
     async def all_of_them() -> None:

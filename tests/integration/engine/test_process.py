@@ -114,10 +114,13 @@ async def world(made: Bed, kafka_bootstrap: str) -> World:
 
 async def test_poison_of_every_kind_on_the_log_hurts_nobody_and_a_restart_repeats_nothing(world: World) -> None:
     """Goal: null and undecodable headers, broken bodies and tombstones between healthy records; then a stop in order and a start."""
-    bad = lambda: [  # noqa: E731
-        record("B1", "x", headers_={"ce_type": None}), record("B2", "x", headers_={"traceparent": b"\xff\xfe", "ce_id": b"\xff"}),
-        record("B3", "x", value=b"{"), record("B4", "x", value=None), record("B5", "x", headers=()),
-    ]  # fmt: skip
+
+    def bad() -> list[Record]:
+        return [            record("B1", "x", headers_={"ce_type": None}),
+            record("B2", "x", headers_={"traceparent": b"\xff\xfe", "ce_id": b"\xff"}),
+            record("B3", "x", value=b"{"), record("B4", "x", value=None), record("B5", "x", headers=()),
+        ]  # fmt: skip
+
     good = [record(f"P-{n}", f"w{n}") for n in range(10)]
     async with world.running() as process:
         await world.send(*(r for pair in zip(good, bad() + bad(), strict=True) for r in pair))
