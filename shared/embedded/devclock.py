@@ -65,6 +65,8 @@ class DevClock:
             return False
         with suppress(ValueError, KeyError, OSError):
             kept = json.loads(self._file.read_text("utf-8"))
+            # Held first, so that not a microsecond passes between the two.
+            self.clock.set_rate(0)
             self.clock.jump_to(datetime.fromisoformat(kept["now"]))
             self.clock.set_rate(float(kept["rate"]))
             return True
