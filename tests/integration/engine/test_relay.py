@@ -15,12 +15,14 @@ from shared.messaging.broker import provision
 from shared.messaging.relay import Relay
 from tests.integration.engine.bed import NAME, Bed, emptied, incident
 from tests.support.eventually import eventually
+from tests.support.servers import forget_topics
 
 Line = tuple[str, str, str]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def kafka(kafka_bootstrap: str) -> AsyncIterator[str]:
+    await forget_topics(kafka_bootstrap)
     await provision(kafka_bootstrap, partitions=4, replication_factor=1, retention_ms=-1, ingress_hours=24)
     yield kafka_bootstrap
 
