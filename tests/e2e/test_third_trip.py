@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.builders import ANA, ELM, LEE, PHONES, Patient, three_trips
+from tests.support.builders import ANA, ELM, LEE, PHONES, RAJ, Patient, three_trips
 from tests.support.stack import Amends
 
 pytestmark = pytest.mark.e2e
@@ -54,3 +54,26 @@ async def test_gas_money_waits_for_the_story_and_is_paid_once(amends: Amends) ->
 
     resolved = await amends.do(f"/v1/cases/{case['id']}/resolve", DONE, by=ANA)
     assert resolved["status"] == "resolved"
+
+    # Three texts were hers today; the fourth waits for tomorrow and is not dropped.
+    today = await amends.texts(pablo.phone)
+    assert len(today) == 3
+    await amends.advance(24 * 60)
+    (news,) = (await amends.texts(pablo.phone))[3:]
+    assert case["reference"] in news
+
+
+async def test_without_a_distance_a_person_decides_and_nobody_decides_on_their_own_wish(amends: Amends) -> None:
+    now = await amends.open_hours(hours=3)
+    pilar = Patient("Pilar Example")
+    await amends.send(*three_trips(pilar, "order-pilar", now=now, miles=None))
+    case = await amends.case_of(pilar.ref)
+    (gas,) = await amends.items("/v1/restitutions", case_id=case["id"])
+    assert (gas["status"], gas["decision"]["row"]) == ("referred", "no-distance")
+
+    wish = {"case_id": case["id"], "kind": "store_credit", "amount_minor": 4000, "reason": "Three trips for nothing."}
+    asked = await amends.do("/v1/restitutions", wish, by=ANA)
+    own = await amends.ask(f"/v1/restitutions/{asked['id']}/approve", by=ANA)
+    assert (own.status_code, own.json()["code"]) == (403, "own-approval")
+    approved = await amends.do(f"/v1/restitutions/{asked['id']}/approve", by=RAJ)
+    assert (approved["status"], approved["approved_by"]) == ("approved", [RAJ])
