@@ -53,7 +53,6 @@ class Kafka(Part):
         24, ge=1, description="How long the topic amends.ingress.v1, which holds patients' words, is kept."
     )
     retention_ms: int = Field(-1, ge=-1, description="How long topics without personal data are kept; -1 for ever, which replay needs.")
-    fetch_max_wait_ms: int = Field(25, ge=1, le=5000, description="The longest a broker waits for more before it answers a fetch.")
 
 
 class Postgres(Part):

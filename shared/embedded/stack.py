@@ -209,6 +209,7 @@ class Stack:
             signing_key=signing,
             verifying_key=signing.public_key(),
             is_demo=True,
+            member="embedded" if self.kafka else None,
         )
 
     def _write_run_file(self, owner_dsn: str, servers: str) -> None:

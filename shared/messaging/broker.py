@@ -59,6 +59,7 @@ def listen(broker: KafkaBroker, engine: Engine, topic: str, *, fetch_max_wait_ms
             topic,
             batch=True,
             group_id=group_of(engine.name, topic),
+            group_instance_id=engine.member,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,

@@ -89,6 +89,9 @@ class Engine:
     def __init__(self, name: str, pool: Pool, clock: Clock, writers: Sequence[Writer] = ()) -> None:
         self.name, self.pool, self.clock = name, pool, clock
         self._writers = (outbox.append, audit.append, *writers)
+        # A name that survives a restart: the broker gives a killed member's partitions back at once instead of waiting for its session to
+        # end. Only where there is one process; two with one name would put each other out.
+        self.member: str | None = None
         self.relay_wake, self.timers_wake = asyncio.Event(), asyncio.Event()
         # topic → the handler as registered by `listen`; (topic, partition) → the next offset that is not done.
         self.handlers: dict[str, Callable[[Batch], Awaitable[None]]] = {}

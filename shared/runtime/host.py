@@ -29,7 +29,7 @@ class Host:
     """One process. `pools` by service; `settings` is the tree's parts that services read (`host.settings.sms`), never the environment.
 
     `public_url` is how patients and providers reach us; `service_urls` where each service answers HTTP, by name; `is_demo` whether built-in
-    demo people may sign in and `/dev` exists.
+    demo people may sign in and `/dev` exists; `member` this process's lasting name in the consumer groups, where it is the only one.
     """
 
     pools: Mapping[str, Pool]
@@ -41,12 +41,15 @@ class Host:
     signing_key: Ed25519PrivateKey | None = None
     verifying_key: Ed25519PublicKey | None = None
     is_demo: bool = False
+    member: str | None = None
     schemas: dict[str, Path] = field(default_factory=dict)
 
     def engine(self, name: str, *, schema: Path) -> Engine:
         """The engine of a service; `schema` is where its migrations are."""
         self.schemas[name] = schema
-        return Engine(name, self.pools[name], self.clock, writers=(timers.write,))
+        engine = Engine(name, self.pools[name], self.clock, writers=(timers.write,))
+        engine.member = self.member
+        return engine
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,13 @@ import asyncio
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from shared.vault import DataKey, Unreadable, Vault
-
 from services.notification.domain.notice import Notice
 from services.notification.domain.templates import Words
 from services.notification.domain.window import Rules
 from services.notification.gateway import SmsGateway
 from services.notification.store.people import Patient
 from shared.messaging import Engine
+from shared.vault import DataKey, Unreadable, Vault
 
 # Calls to the provider that may be under way at the same time.
 LANES = 16
