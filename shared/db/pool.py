@@ -22,6 +22,8 @@ DATABASE_DOWN: tuple[type[BaseException], ...] = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # asyncpg's own state is confused, as when the session is ended in the middle of a question: another connection is not.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,

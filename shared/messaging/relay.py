@@ -88,6 +88,9 @@ class Relay:
                 cause = "kafka"
             except DATABASE_DOWN:
                 cause = "postgres"
+            except Exception:  # noqa: BLE001 - a door: a relay that ends would hold back everything the service says
+                cause = "unexpected"
+                self._log.exception("the relay broke")
             backoff = 0.1 if (machine_now() - began).total_seconds() > LIVED_LONG else min(backoff * 2, BACKOFF_MAX)
             self.is_idle = False
             RELAY_RESTARTS.labels(self._service, cause).inc()
@@ -118,6 +121,8 @@ class Relay:
                 raise
             except BaseException:
                 await _abort(producer)
+                # Not given back to the pool: it may be left in the middle of an answer. The lock goes with it.
+                conn.terminate()
                 raise
             finally:
                 if not conn.is_closed():
