@@ -134,13 +134,14 @@ class DevClock:
         return min((due for due in found if due is not None), default=None)
 
     async def quiet(self) -> None:
-        """Return when nothing is under way and nothing is due by now; seen twice, so that no gap between two steps counts."""
+        """Return when nothing is under way, waits for another topic's row, or is due by now; seen twice, so that no gap counts."""
         assert self.process is not None, "the clock moves only in a running process"
         seen = 0
         while seen < 2:
             due = await self._next_due()
             is_due = due is not None and due <= self.clock.now()
-            seen = 0 if is_due or self._extra_busy() or not self.process.is_quiet() else seen + 1
+            is_busy = is_due or self._extra_busy() or not self.process.is_quiet() or await self.process.is_waiting()
+            seen = 0 if is_busy else seen + 1
             if seen < 2:
                 await asyncio.sleep(0.005)
 

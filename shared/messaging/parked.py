@@ -74,6 +74,12 @@ REDRIVE: Final = """
 update parked set retry_at = clock_timestamp(), give_up_at = null where redriven_at is null
 and ($1::uuid is null or (topic, key) in (select topic, key from parked where parked_id = $1)) returning parked_id
 """
+WAITING: Final = """
+-- Whether the engine itself is about to try something again: the first of a key, not parked for longer than `patience` allows.
+select exists(select 1 from parked p where p.redriven_at is null and (p.retry_at is not null or p.is_behind) and p.created_at > $1
+    and not exists (select 1 from parked q where q.redriven_at is null and q.topic = p.topic and q.key = p.key
+        and (q.partition, q."offset") < (p.partition, p."offset")))
+"""
 THROUGH: Final = "select redriven_at is not null from parked where parked_id = $1"
 COUNTED: Final = "select count(*) from (select 1 from parked where redriven_at is null limit 10000) p"
 
@@ -175,6 +181,11 @@ async def shown(pool: Pool, parked_id: UUID) -> dict[str, Any] | None:
 async def redrive(pool: Pool, parked_id: UUID | None) -> int:
     """Ask for another try of one event (with all of its key), or of everything; returns how many events that is."""
     return len(await pool.fetch(REDRIVE, parked_id))
+
+
+async def is_waiting(pool: Pool, patience: timedelta) -> bool:
+    """Whether something was parked within the last `patience` (machine time) that the engine goes on with by itself."""
+    return bool(await pool.fetchval(WAITING, machine_now() - patience))
 
 
 async def went_through(pool: Pool, parked_id: UUID) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from shared.messaging import Batch, Engine, Record, make_broker
 from shared.messaging.audit import seal
 from shared.messaging.broker import commit_offsets, commit_once, dead_subscribers, provision, remember_positions, start
 from shared.messaging.inbox import keep_partitions
-from shared.messaging.parked import Redriver, went_through
+from shared.messaging.parked import Redriver, is_waiting, went_through
 from shared.messaging.relay import Relay
 from shared.runtime.host import Host, Service
 from shared.telemetry import logs
@@ -32,6 +33,8 @@ from shared.web.auth import Access, Auth
 SEAL_EVERY = 2.0
 PARTITIONS_EVERY = 600.0
 STOP_SECONDS = 5.0
+# What waits for longer than this for another topic's row does not keep the clock of a demo from moving on.
+WAITS_SHORT = timedelta(seconds=15)
 
 
 @dataclass
@@ -141,6 +144,10 @@ class Process:
                     if listener in done and done[listener].get((topic, partition), 0) < offset:
                         return False
         return True
+
+    async def is_waiting(self) -> bool:
+        """An event waits for a row that another topic is bringing, and has not done so for long."""
+        return any(await asyncio.gather(*(is_waiting(r.engine.pool, WAITS_SHORT) for r in self.running.values())))
 
     def routers(self) -> list[Any]:
         """One router per service, behind its own doorkeepers."""
