@@ -160,9 +160,9 @@ def stray_event(path: str, source: str, tree: ast.Module) -> Iterator[Breach]:
 
 
 def strange_room(path: str, source: str, tree: ast.Module) -> Iterator[Breach]:
-    """A service has its rooms and nothing beside them; Python lies in no folder of data."""
+    """A service has its rooms and nothing beside them; Python lies in no folder of data. `command` is the command line's words."""
     parts = PurePosixPath(path).parts
-    if parts[0] != "services" or len(parts) < 3:
+    if parts[0] != "services" or len(parts) < 3 or parts[1] == "command":
         return
     room = PurePosixPath(parts[2]).stem
     if parts[1] not in SERVICES:

@@ -45,7 +45,8 @@ def skeleton(tmp_path: Path) -> Path:
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     (tmp_path / "pyproject.toml").write_text(text[text.index("[tool.importlinter]") :], "utf-8")
     files = [f"services/{name}/{room}.py" for name in SERVICES for room in (*ROOMS, "__init__")]
-    files += [f"shared/{layer}/__init__.py" for layer in LAYERS] + ["shared/__init__.py", "services/__init__.py", "services/__main__.py"]
+    files += [f"shared/{layer}/__init__.py" for layer in LAYERS] + ["shared/__init__.py"]
+    files += [f"services/{file}.py" for file in ("__init__", "__main__", "command/__init__")]
     for file in files:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
@@ -54,6 +55,9 @@ def skeleton(tmp_path: Path) -> Path:
 
 PLANTED = [
     ("Services never import one another", "services/intake/usecases.py", "from services.escalation import domain"),
+    ("The command stands above the services, and only its door calls it", "services/intake/api.py", "import services.command"),
+    ("The command stands above the services, and only its door calls it", "services/command/serve.py", "import services.__main__"),
+    ("The command stands above the services, and only its door calls it", "services/helpers.py", "x = 1"),
     ("shared never imports services", "shared/runtime/__init__.py", "import services.intake.api"),
     ("Every service has the same rooms, in the same order", "services/intake/domain.py", "from services.intake import store"),
     ("Every service has the same rooms, in the same order", "services/intake/usecases.py", "from services.intake import api"),

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import httpx
 from pydantic import SecretStr
 
-from services.__main__ import builders
+from services.command.up import builders
 from services.directory import domain, usecases
 from services.directory.gateway import wait_until_heard
 from shared.contracts.directory import ACCESS

@@ -1,0 +1,65 @@
+"""Where the running Amends is that a command works beside: an `amends up` of the data folder, or the servers that the settings name."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from services.command.door import Failed, Misused
+from shared.contracts.flow import ALL_SERVICES
+from shared.db import DATABASE_DOWN, Pool, open_pool
+
+
+@dataclass(frozen=True)
+class Place:
+    """`dsns` and `urls` by service, `kafka` its bootstrap servers."""
+
+    dsns: Mapping[str, str]
+    urls: Mapping[str, str]
+    kafka: str
+
+    @asynccontextmanager
+    async def pool(self, service: str) -> AsyncIterator[Pool]:
+        """Connections to one service's schema. Raises Failed where the database does not answer."""
+        try:
+            pool = await open_pool(self.dsns[service], schema=service, size=2)
+        except DATABASE_DOWN as fault:
+            raise Failed(f"The database does not answer ({str(fault) or type(fault).__name__}); is `amends up` still running?") from fault
+        try:
+            yield pool
+        finally:
+            await pool.close()
+
+
+def beside(data: Path) -> Place:
+    """The `amends up` that runs on this folder. Raises Failed with the way out where there is none."""
+    row = _running(data)
+    return Place(dict.fromkeys(ALL_SERVICES, row["dsn"]), dict.fromkeys(ALL_SERVICES, row["url"]), row["kafka"])
+
+
+def services_named(service: str | None) -> tuple[str, ...]:
+    """The service that was named, else all. Raises Misused for one that is not there."""
+    if service is not None and service not in ALL_SERVICES:
+        raise Misused(f"There is no service {service}; there are {', '.join(ALL_SERVICES)}.")
+    return (service,) if service else tuple(ALL_SERVICES)
+
+
+def _running(data: Path) -> dict[str, Any]:
+    """What `amends up` wrote down of itself."""
+    file = data / "run.json"
+    try:
+        row: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError as missing:
+        raise Failed(f"Nothing runs in {data}; start it with `amends up --data {data}`.") from missing
+    except (OSError, ValueError) as fault:
+        raise Failed(f"{file} cannot be read ({fault}).") from fault
+    try:
+        os.kill(row["pid"], 0)
+    except ProcessLookupError as gone:
+        raise Failed(f"Amends was killed in {data}; start it again with `amends up --data {data}`, it goes on.") from gone
+    except PermissionError:
+        pass
+    return row
