@@ -2,21 +2,23 @@
 
 Called by: publishing (`policy check`, the pages), tests over the shipped tables.
 Invariant: exact over the declared domains. Each input is cut into classes that no row tells apart, one value standing for each
-class; a row is a box of classes; what is left of the whole space after all boxes are taken out is the gap.
+class, so a row is a box of classes. Boxes that nowhere meet cover the whole exactly when their sizes add up to it: a sound table is
+proved by counting, however many inputs it has, and a gap is found by halving what does not add up.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
 from itertools import chain, combinations, pairwise
+from math import prod
 from typing import Any
 
 from shared.policy.cells import DIGITS_MAX, Between, Cell, Input, Members, OneOf, PolicyError, Row, Value
 from shared.policy.table import Table, words_of
 
 EXAMPLES_MAX = 20  # a person mends the first few and looks again
-PIECES_MAX = 5_000  # keeps the proof of the biggest table within seconds
+WORK_MAX = 500_000  # boxes looked at in the search for gaps: about two seconds, which only a table of many overlaps comes near
 LABELS_MAX = 10  # of one set input, as far as rows mention them: 1,024 classes
 
 Box = tuple[int, ...]  # for each input a bit mask of its classes
@@ -73,13 +75,15 @@ def check(table: Table) -> Proof:
     def example(box: Box) -> dict[str, Value]:
         return {name: values[(mask & -mask).bit_length() - 1] for name, values, mask in zip(names, classes, box, strict=True)}
 
+    sound = [(row, box) for row, box in zip(table.rows, boxes, strict=True) if all(box)]
     overlaps: list[Overlap] = []
-    for (row, box), (other, other_box) in combinations(zip(table.rows, boxes, strict=True), 2):
-        shared = tuple(mask & other_mask for mask, other_mask in zip(box, other_box, strict=True))
-        if all(shared) and len(overlaps) < EXAMPLES_MAX:
-            overlaps.append(Overlap((row.id, other.id), example(shared)))
+    for (row, box), (other, other_box) in combinations(sound, 2):
+        if _meet(box, other_box):
+            overlaps.append(Overlap((row.id, other.id), example(_common(box, other_box))))
+            if len(overlaps) == EXAMPLES_MAX:
+                break
     whole = tuple((1 << len(values)) - 1 for values in classes)
-    gaps = [Gap(example(box)) for box in _left(whole, boxes)[:EXAMPLES_MAX]]
+    gaps = [Gap(example(box)) for box in _gaps(whole, [box for _, box in sound], is_disjoint=not overlaps)]
     unreachable = tuple(row.id for row, box in zip(table.rows, boxes, strict=True) if not all(box))
     return Proof(table.name, table.version, tuple(gaps), tuple(overlaps), unreachable)
 
@@ -94,25 +98,38 @@ def _mask(cell: Cell | None, values: list[Value]) -> int:
     return sum(1 << n for n, value in enumerate(values) if cell.matches(value))
 
 
-def _left(whole: Box, boxes: Iterable[Box]) -> list[Box]:
-    pieces = [whole]
-    for box in boxes:
-        if all(box):
-            pieces = [part for piece in pieces for part in _without(piece, box)]
-        if len(pieces) > PIECES_MAX:
+def _gaps(whole: Box, boxes: list[Box], *, is_disjoint: bool) -> list[Box]:
+    """Up to 20 boxes that no row touches. A piece that is neither free nor covered is cut in two along the row that covers most of it."""
+    found: list[Box] = []
+    left, work = [(whole, boxes)], 0
+    while left and len(found) < EXAMPLES_MAX:
+        piece, near = left.pop()
+        near = [_common(piece, box) for box in near if _meet(piece, box)]
+        work += len(near)
+        if work > WORK_MAX and (found or not is_disjoint):
+            break  # there is enough to mend: what is found is real, and the table does not hold in any case
+        if work > WORK_MAX:
             raise PolicyError("the table is too tangled to be proven: split it, or give its rows fewer conditions")
-    return pieces
+        if not near:
+            found.append(piece)
+            continue
+        most = max(near, key=_size)
+        if most != piece and not (is_disjoint and sum(map(_size, near)) == _size(piece)):
+            n = next(n for n, (mask, kept) in enumerate(zip(piece, most, strict=True)) if mask != kept)
+            left += [((*piece[:n], part, *piece[n + 1 :]), near) for part in (most[n], piece[n] & ~most[n])]
+    return found
 
 
-def _without(piece: Box, box: Box) -> list[Box]:
-    common = [mask & cut for mask, cut in zip(piece, box, strict=True)]
-    if not all(common):
-        return [piece]
-    parts = []
-    for n, (mask, kept) in enumerate(zip(piece, common, strict=True)):
-        if mask & ~kept:
-            parts.append((*common[:n], mask & ~kept, *piece[n + 1 :]))
-    return parts
+def _meet(box: Box, other: Box) -> bool:
+    return all(mask & cut for mask, cut in zip(box, other, strict=True))
+
+
+def _common(box: Box, other: Box) -> Box:
+    return tuple(mask & cut for mask, cut in zip(box, other, strict=True))
+
+
+def _size(box: Box) -> int:
+    return prod(mask.bit_count() for mask in box)
 
 
 def _classes(spec: Input, cells: list[Cell]) -> list[Value]:

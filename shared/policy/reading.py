@@ -18,7 +18,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*\Z")
 ROWS_MAX = 1000
 INPUTS_MAX = 24
 
-_TOP = {"name", "version", "about", "hit_policy", "inputs", "outputs", "rows"}
+_TOP = {"name", "version", "effective_from", "about", "hit_policy", "inputs", "outputs", "rows"}
 _INPUT = {"type", "values", "min", "max", "may_be_unknown", "about"}
 _ROW = {"id", "when", "then", "why"}
 
@@ -36,6 +36,9 @@ def read(toml: str) -> dict[str, Any]:
     version = document.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         problems.append("it needs a version, a whole number from 1")
+    effective_from = document.get("effective_from")
+    if effective_from is not None and (not isinstance(effective_from, date) or isinstance(effective_from, datetime)):
+        problems.append("its effective_from is a date: effective_from = 2026-01-01")
     if document.get("hit_policy", "UNIQUE") != "UNIQUE":
         problems.append("its hit policy must be UNIQUE: one row applies, or none")
     problems += _strange(document, _TOP, "the table")
@@ -58,6 +61,7 @@ def read(toml: str) -> dict[str, Any]:
         "rows": rows,
         "about": str(document.get("about", "")),
         "source": toml,
+        "effective_from": effective_from,
     }
 
 

@@ -70,6 +70,8 @@ class Table:
     rows: tuple[Row, ...]
     about: str = ""
     source: str = ""
+    # The first day of its force, on the wall of the store it decides for; None where one version alone is kept.
+    effective_from: date | None = None
 
     @classmethod
     def load(cls, toml: str) -> Self:
@@ -77,6 +79,7 @@ class Table:
 
             name = "goodwill"
             version = 1
+            effective_from = 2026-01-01                       # optional; `versions.Versions` asks for it
             about = "…"                                       # optional
             [inputs]
             payer = { type = "enum", values = ["self", "medicare"] }

@@ -1,8 +1,9 @@
-"""The proof of no gap and no overlap: counter-examples that are real, and agreement with brute force."""
+"""The proof of no gap and no overlap: counter-examples that are real, agreement with brute force, and tables as big as they get."""
 
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import product
+from random import Random
 from typing import Any
 
 import pytest
@@ -145,3 +146,71 @@ def test_the_proof_agrees_with_trying_every_input(rows: list[tuple[str, ...]]) -
         if len(ids) == 1:
             answer = found.decide(inputs)
             assert isinstance(answer, Match) and answer.row == ids[0]
+
+
+# Tables of the shape of the SLA plans: the whole space of six inputs is cut in two again and again, so that the pieces are a sound table.
+Piece = dict[str, tuple[Any, ...]]
+_SIX: Piece = {
+    "kind": tuple(f"k{n}" for n in range(9)),
+    "severity": (1, 2, 3),
+    "catalyst": tuple(f"c{n}" for n in range(14)),
+    "channel": tuple(f"h{n}" for n in range(5)),
+    "payer": ("commercial", "self", "federal", "unknown"),
+    "repeats": tuple(range(1, 1001)),
+}
+
+
+def _cut_up(seed: int, pieces: int) -> list[Piece]:
+    chance, found = Random(seed), [_SIX]
+    while len(found) < pieces:
+        n = chance.choice([n for n, piece in enumerate(found) if any(len(values) > 1 for values in piece.values())])
+        name = chance.choice([name for name, values in found[n].items() if len(values) > 1])
+        values = found[n][name]
+        if isinstance(values[0], str):
+            values = tuple(chance.sample(values, len(values)))
+        cut = chance.randrange(1, len(values))
+        found.append(found[n] | {name: values[cut:]})
+        found[n] = found[n] | {name: values[:cut]}
+    return found
+
+
+def _six(pieces: list[Piece]) -> Table:
+    inputs = "".join(
+        f'{name} = {{ type = "int", min = {values[0]}, max = {values[-1]} }}\n'
+        if isinstance(values[0], int)
+        else f'{name} = {{ type = "enum", values = {list(values)} }}\n'
+        for name, values in _SIX.items()
+    )
+    whens = []
+    for piece in pieces:
+        cells = (
+            f"{name} = {{ from = {v[0]}, to = {v[-1]} }}" if isinstance(v[0], int) else f"{name} = {list(v)}" for name, v in piece.items()
+        )
+        whens.append(f"{{ {', '.join(cells)} }}")
+    return table(inputs, *whens)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 60), st.data())
+def test_six_inputs_cut_up_are_sound_and_a_piece_taken_out_or_doubled_is_found(seed: int, count: int, data: st.DataObject) -> None:
+    pieces = _cut_up(seed, count)
+    assert check(_six(pieces)).holds
+    gone = data.draw(st.integers(0, count - 1))
+    found = _six([piece for n, piece in enumerate(pieces) if n != gone])
+    proof = check(found)
+    assert proof.gaps and not proof.overlaps and not proof.unreachable
+    for gap in proof.gaps:
+        assert isinstance(found.decide(gap.inputs), NoRule)
+        assert all(gap.inputs[name] in values for name, values in pieces[gone].items())
+    doubled = check(_six([*pieces, pieces[gone]]))
+    assert [overlap.rows for overlap in doubled.overlaps] == [(f"r{gone}", f"r{count}")]
+    assert not doubled.gaps
+
+
+def test_the_biggest_table_of_six_inputs_is_proved_and_its_one_gap_found() -> None:
+    pieces = _cut_up(7, 1000)
+    assert check(_six(pieces)).holds
+    found = _six(pieces[:-1])
+    for gap in check(found).gaps:
+        assert isinstance(found.decide(gap.inputs), NoRule)
+    assert check(found).gaps
