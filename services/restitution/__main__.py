@@ -22,7 +22,7 @@ def build(host: Host) -> Service:
     """Restitution, ready to start."""
     engine = host.engine("restitution", schema=HERE / "schema")
     gateway = CodeGateway(partial(store.issue_code, engine.pool), partial(store.find_code, engine.pool))
-    desk = Desk(engine=engine, policies=policies(), gateway=gateway)
+    desk = Desk(engine=engine, policies=policies(), gateway=gateway, vault=host.vault)
     return Service(
         engine=engine,
         desk=desk,

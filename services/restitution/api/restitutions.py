@@ -1,6 +1,7 @@
 """`/v1/restitutions`: reading them, asking for one, deciding. Every change answers 200 with the object and its ETag."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -75,7 +76,7 @@ async def list_restitutions(
     async with desk.engine.pool.acquire() as conn:
         found = await store.of_case(conn, case_id)
     shown = [state for state in found if _sees(principal, state) and status in (None, state.status)]
-    return {"items": [view(state) for state in shown], "next_cursor": None}
+    return {"items": [view(desk, principal, state) for state in shown], "next_cursor": None}
 
 
 async def _newest(desk: Desk, principal: Principal, status: str | None, cursor: str | None) -> dict[str, Any]:
@@ -93,13 +94,13 @@ async def _newest(desk: Desk, principal: Principal, status: str | None, cursor: 
             status=status,
             limit=PAGE,
         )
-    return dict(page(found, PAGE, view, lambda state: (state.restitution_id,)))
+    return dict(page(found, PAGE, partial(view, desk, principal), lambda state: (state.restitution_id,)))
 
 
 @get("/v1/restitutions/{restitution_id:uuid}", guards=[requires("restitutions:read", patient_too=True)])
 async def get_restitution(desk: Desk, principal: Principal, restitution_id: UUID) -> Answer:
     """One restitution."""
-    return _answer(await _visible(desk, principal, restitution_id))
+    return _answer(desk, principal, await _visible(desk, principal, restitution_id))
 
 
 @get("/v1/restitutions/{restitution_id:uuid}/code", guards=[requires("restitutions:read", patient_too=True)])
@@ -125,7 +126,7 @@ async def request_restitution(desk: Desk, principal: Principal, data: Wanted) ->
 
     async with desk.engine.transaction() as tx:
         state = await usecases.request(desk, tx, data.case_id, data.kind, data.amount_minor or 0, data.reason, principal, admit)
-    return _answer(state)
+    return _answer(desk, principal, state)
 
 
 @post("/v1/restitutions/{restitution_id:uuid}/approve", status_code=200, guards=[requires("restitutions:write")])
@@ -136,7 +137,7 @@ async def approve_restitution(
     async with desk.engine.transaction() as tx:
         amount = data.amount_minor if data else None
         state = await usecases.approve(desk, tx, restitution_id, principal, _admit(principal, if_match), amount)
-    return _answer(state)
+    return _answer(desk, principal, state)
 
 
 @post("/v1/restitutions/{restitution_id:uuid}/decline", status_code=200, guards=[requires("restitutions:write")])
@@ -144,7 +145,7 @@ async def decline_restitution(desk: Desk, principal: Principal, restitution_id: 
     """One person's no, with the reason."""
     async with desk.engine.transaction() as tx:
         state = await usecases.decline(desk, tx, restitution_id, principal, _admit(principal, if_match), data.reason)
-    return _answer(state)
+    return _answer(desk, principal, state)
 
 
 @post("/v1/restitutions/{restitution_id:uuid}/offer", status_code=200, guards=[requires("restitutions:write")])
@@ -152,7 +153,7 @@ async def offer_restitution(desk: Desk, principal: Principal, restitution_id: UU
     """Tell the patient; 409 before the story is confirmed."""
     async with desk.engine.transaction() as tx:
         state = await usecases.offer(desk, tx, restitution_id, principal, _admit(principal, if_match))
-    return _answer(state)
+    return _answer(desk, principal, state)
 
 
 @post("/v1/restitutions/{restitution_id:uuid}/accept", status_code=200, guards=[requires("restitutions:read", patient_too=True)])
@@ -162,7 +163,7 @@ async def accept_restitution(desk: Desk, principal: Principal, restitution_id: U
         raise Rejected("forbidden", "This key or person may not do that.", needs=["restitutions:write"])
     async with desk.engine.transaction() as tx:
         state = await usecases.accept(desk, tx, restitution_id, principal, _admit(principal, if_match))
-    return _answer(state)
+    return _answer(desk, principal, state)
 
 
 @post("/v1/restitutions/{restitution_id:uuid}/settle", status_code=200, guards=[requires("restitutions:write")])
@@ -170,7 +171,7 @@ async def settle_restitution(desk: Desk, principal: Principal, restitution_id: U
     """An accepted gesture in kind was given."""
     async with desk.engine.transaction() as tx:
         state = await usecases.settle_in_kind(desk, tx, restitution_id, principal, _admit(principal, if_match))
-    return _answer(state)
+    return _answer(desk, principal, state)
 
 
 @post("/v1/restitutions/{restitution_id:uuid}/reverse", status_code=200, guards=[requires("restitutions:write")])
@@ -178,11 +179,12 @@ async def reverse_restitution(desk: Desk, principal: Principal, restitution_id: 
     """Take it back, with the reason."""
     async with desk.engine.transaction() as tx:
         state = await usecases.reverse(desk, tx, restitution_id, principal, _admit(principal, if_match), data.reason)
-    return _answer(state)
+    return _answer(desk, principal, state)
 
 
-def view(state: Restitution) -> dict[str, Any]:
-    """A restitution as the contract shows it, and what else a person wants to know."""
+def view(desk: Desk, principal: Principal, state: Restitution) -> dict[str, Any]:
+    """A restitution as the contract shows it, and what else a person wants to know. What staff wrote is not for the patient."""
+    words = None if principal.kind == "patient" else desk.words_of(state)
     return {
         "id": str(state.restitution_id),
         "case_id": str(state.case_id),
@@ -194,7 +196,7 @@ def view(state: Restitution) -> dict[str, Any]:
         "decision": state.decision.model_dump() if state.decision else None,
         "requested_by": state.requested_by,
         "approved_by": list(state.approved_by),
-        "reason": state.words if state.status in ("declined", "reversed") else state.reason or state.words,
+        "reason": words if state.status in ("declined", "reversed") else state.reason or words,
         "location_id": state.location_id,
         "patient_ref": state.patient_ref,
         "trips": [
@@ -235,8 +237,8 @@ async def _visible(desk: Desk, principal: Principal, restitution_id: UUID) -> Re
     return state
 
 
-def _answer(state: Restitution) -> Answer:
-    return Response(view(state), headers={"etag": etag(state.version)})
+def _answer(desk: Desk, principal: Principal, state: Restitution) -> Answer:
+    return Response(view(desk, principal, state), headers={"etag": etag(state.version)})
 
 
 ROUTES: Final = [

@@ -44,7 +44,7 @@ def request(
     case: CaseCopy,
     kind: Kind,
     amount_minor: int,
-    reason: str,
+    words: str,
     policies: Policies,
     *,
     restitution_id: UUID,
@@ -75,7 +75,7 @@ def request(
     state = Restitution(
         restitution_id=restitution_id, case_id=case.case_id, kind=kind, amount_minor=amount_minor, currency=CURRENCY, status="proposed",
         version=0, location_id=case.location_id, region=case.region, patient_ref=case.patient_ref, requested_by=by, created_at=now,
-        month=month, decision=verdict.decision, words=reason,
+        month=month, decision=verdict.decision, words=words,
     )  # fmt: skip
     teller = Teller(state, now, by)
     teller.tell(RestitutionProposed)
@@ -124,7 +124,7 @@ def approve(
     return teller.done()
 
 
-def decline(state: Restitution, person: Person, policies: Policies, *, by: str, reason: str, now: datetime) -> Decision[Restitution]:
+def decline(state: Restitution, person: Person, policies: Policies, *, by: str, words: str, now: datetime) -> Decision[Restitution]:
     """A person's no: whoever has authority of their own, or the one who asked. The loser of a race gets `already-decided`."""
     if state.status not in OPEN:
         raise Rejected("already-decided", f"It is {state.status} already.", status=state.status)
@@ -132,7 +132,7 @@ def decline(state: Restitution, person: Person, policies: Policies, *, by: str, 
     if by != state.requested_by and (authority is None or authority.limit_minor == 0):
         raise Rejected("above-authority", "Declining needs a person with authority of their own.")
     teller = Teller(state, now, by)
-    teller.tell(RestitutionDeclined, status="declined", reason=None, words=reason, needs=None)
+    teller.tell(RestitutionDeclined, status="declined", reason=None, words=words, needs=None)
     return teller.done()
 
 
@@ -184,7 +184,7 @@ def settle_in_kind(state: Restitution, *, by: str, now: datetime) -> Decision[Re
     return teller.done()
 
 
-def reverse(state: Restitution, person: Person, policies: Policies, *, by: str, reason: str, now: datetime) -> Decision[Restitution]:
+def reverse(state: Restitution, person: Person, policies: Policies, *, by: str, words: str, now: datetime) -> Decision[Restitution]:
     """Taken back: before the payout what was pending is voided, after it an entry the other way is booked.
 
     While a payout is under way, or nobody knows whether it happened, the answer waits: a reversal then could be of money that left.
@@ -201,7 +201,7 @@ def reverse(state: Restitution, person: Person, policies: Policies, *, by: str, 
     teller = Teller(state, now, by)
     cancel_payout(teller)
     after = "reversed" if state.money == "posted" else "voided"
-    teller.tell(RestitutionReversed, status="reversed", reason=None, words=reason, money=after)
+    teller.tell(RestitutionReversed, status="reversed", reason=None, words=words, money=after)
     return teller.done()
 
 

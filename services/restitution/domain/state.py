@@ -100,7 +100,7 @@ class Restitution:
     created_at: datetime
     month: str
     approved_by: tuple[str, ...] = ()
-    # The rule's reason, which travels; a person's words stay here.
+    # The rule's reason, which travels; a person's words stay here, as ciphertext that the use case sealed.
     reason: str | None = None
     words: str | None = None
     decision: PolicyDecision | None = None

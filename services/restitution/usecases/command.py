@@ -34,9 +34,10 @@ async def request(
         await store.lock_patient(tx.conn, case.patient_ref)
         gifts = await store.gifts_minor(tx.conn, case.patient_ref, _year(tx.now), IN_KIND)
     month, total = await _month(tx, case.location_id)
+    restitution_id = new_id()
     decision = domain.request(
-        case, kind, amount_minor, reason, desk.policies,
-        restitution_id=new_id(), by=by(asker), now=tx.now, month=month, month_total_minor=total, gifts_minor=gifts,
+        case, kind, amount_minor, desk.seal(reason, restitution_id), desk.policies,
+        restitution_id=restitution_id, by=by(asker), now=tx.now, month=month, month_total_minor=total, gifts_minor=gifts,
         absent=await _absent(tx, case.location_id, asker),
     )  # fmt: skip
     return await _close(tx, Book(), decision, asker, "restitution.requested", {"kind": kind, "amount_minor": amount_minor})
@@ -55,9 +56,9 @@ async def approve(
 
 
 async def decline(desk: Desk, tx: Transaction, restitution_id: UUID, asker: Asker, admit: Admit, reason: str) -> Restitution:
-    """A person's no; their words stay in this service."""
+    """A person's no; their words stay in this service, sealed."""
     book, state, _ = await _open(tx, restitution_id, admit)
-    decision = domain.decline(state, asker, desk.policies, by=by(asker), reason=reason, now=tx.now)
+    decision = domain.decline(state, asker, desk.policies, by=by(asker), words=desk.seal(reason, restitution_id), now=tx.now)
     return await _close(tx, book, decision, asker, "restitution.declined")
 
 
@@ -82,7 +83,7 @@ async def settle_in_kind(desk: Desk, tx: Transaction, restitution_id: UUID, aske
 async def reverse(desk: Desk, tx: Transaction, restitution_id: UUID, asker: Asker, admit: Admit, reason: str) -> Restitution:
     """Taken back; a code that was issued buys nothing any more."""
     book, state, _ = await _open(tx, restitution_id, admit)
-    decision = domain.reverse(state, asker, desk.policies, by=by(asker), reason=reason, now=tx.now)
+    decision = domain.reverse(state, asker, desk.policies, by=by(asker), words=desk.seal(reason, restitution_id), now=tx.now)
     if not decision.is_empty:
         await store.void_codes(tx.conn, [restitution_id])
     return await _close(tx, book, decision, asker, "restitution.reversed")

@@ -1,5 +1,7 @@
 """What the use cases stand on, and `Book`: the restitutions of one transaction and what became of them."""
 
+import base64
+import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,6 +14,7 @@ from services.restitution.gateway import PayoutGateway
 from shared.contracts.envelope import Fact
 from shared.kernel.decision import Decision
 from shared.messaging import Engine, Transaction
+from shared.vault import Unreadable, Vault
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,20 @@ class Desk:
     engine: Engine
     policies: Policies
     gateway: PayoutGateway
+    vault: Vault
+
+    def seal(self, words: str, restitution_id: UUID) -> str:
+        """What a person wrote, as it rests: ciphertext in base64, bound to its restitution."""
+        return base64.b64encode(self.vault.seal(words, *_place(restitution_id))).decode()
+
+    def words_of(self, state: Restitution) -> str | None:
+        """What a person wrote, for who may read the restitution; None where nobody did, or where it cannot be opened."""
+        if state.words is None:
+            return None
+        try:
+            return self.vault.open(base64.b64decode(state.words, validate=True), *_place(state.restitution_id))
+        except (Unreadable, binascii.Error):
+            return None
 
 
 class Asker(Protocol):
@@ -68,6 +85,10 @@ class Book:
         touched = [self.states[key] for key in sorted(self._touched)]
         await store.save(tx.conn, touched)
         await store.save_books(tx.conn, [(self._money_was[state.restitution_id], state) for state in touched], tx.now)
+
+
+def _place(restitution_id: UUID) -> tuple[str, UUID, str]:
+    return "restitutions", restitution_id, "words"
 
 
 def by(asker: Asker) -> str:

@@ -31,6 +31,7 @@ from shared.kernel.ids import new_id
 from shared.messaging import Engine
 from shared.messaging.inbox import keep_partitions
 from shared.runtime.host import migrate_service
+from shared.vault import Vault, fresh_key
 from shared.web import Access, Auth, make_app, service_router
 from shared.web.auth import hash_secret
 from tests.support.servers import Database
@@ -176,7 +177,7 @@ async def world(database: Database) -> AsyncIterator[World]:
     clock = MovableClock(NOW, machine_now(), rate=0)
     engine = Engine("restitution", pool, clock, writers=(timers.write,))
     gateway = CodeGateway(partial(store.issue_code, pool), partial(store.find_code, pool))
-    desk = Desk(engine, policies(), gateway)
+    desk = Desk(engine, policies(), gateway, Vault.from_keys("k1", {"k1": fresh_key()}, fresh_key()))
     auth = Auth(audience="restitution", lookup=lookup)
     app = make_app([service_router("restitution", api.ROUTES, desk=desk, auth=auth, pool=pool)], title="Restitution", health=nobody)
     transport = httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False)

@@ -94,6 +94,24 @@ async def test_another_store_does_not_learn_that_it_is_there(world: World) -> No
     assert all(item["location_id"] == "store-14" for item in (await world.asks("bob", "GET", "/v1/restitutions")).json()["items"])
 
 
+async def test_a_persons_reason_rests_as_ciphertext(world: World) -> None:
+    """Goal: what staff write is told to who may read it, and stands nowhere in the database as it was typed."""
+    found = await asked_for(world)
+    path = f"/v1/restitutions/{found['id']}"
+    await world.asks("ana", "POST", path + "/decline", {"reason": "paid at the till"})
+    assert (await world.asks("ana", "GET", path)).json()["reason"] == "paid at the till"
+    kept = await world.engine.pool.fetchval("select words from restitutions where restitution_id = $1", UUID(found["id"]))
+    assert kept
+    assert "till" not in kept
+    rows = await world.engine.pool.fetch("select convert_from(body, 'UTF8') as said from outbox where key = $1", found["case_id"])
+    assert rows
+    assert not any("till" in row["said"] for row in rows)
+    # A ciphertext that was moved to another restitution opens nothing.
+    other = await asked_for(world)
+    await world.engine.pool.execute("update restitutions set words = $1 where restitution_id = $2", kept, UUID(other["id"]))
+    assert (await world.asks("ana", "GET", f"/v1/restitutions/{other['id']}")).json()["reason"] != "paid at the till"
+
+
 async def test_if_match_holds_against_the_version(world: World) -> None:
     found = await asked_for(world)
     path = f"/v1/restitutions/{found['id']}"

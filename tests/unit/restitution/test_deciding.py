@@ -99,7 +99,7 @@ def test_the_loser_finds_it_decided() -> None:
         approve(approved, RAJ)
     assert refusal.value.code == "already-decided"
     with pytest.raises(Rejected) as refusal:
-        domain.decline(approved, RAJ, POLICIES, by="raj", reason="no", now=NOW)
+        domain.decline(approved, RAJ, POLICIES, by="raj", words="no", now=NOW)
     assert refusal.value.code == "already-decided"
 
 
@@ -144,15 +144,15 @@ def test_over_the_hard_budget_a_manager_is_not_enough() -> None:
 def test_an_associate_withdraws_what_they_asked_for_and_declines_nothing_else() -> None:
     lee = Somebody("lee", "associate")
     state = request(100, by="lee")
-    assert said(domain.decline(state, lee, POLICIES, by="lee", reason="a slip", now=NOW)) == ["declined"]
+    assert said(domain.decline(state, lee, POLICIES, by="lee", words="a slip", now=NOW)) == ["declined"]
     with pytest.raises(Rejected) as refusal:
-        domain.decline(request(100, by="kim"), lee, POLICIES, by="lee", reason="no", now=NOW)
+        domain.decline(request(100, by="kim"), lee, POLICIES, by="lee", words="no", now=NOW)
     assert refusal.value.code == "above-authority"
 
 
 def test_a_persons_words_travel_on_no_event() -> None:
     state = request(100, by="kim")
-    declined = domain.decline(state, ANA, POLICIES, by="ana", reason="secret words", now=NOW)
+    declined = domain.decline(state, ANA, POLICIES, by="ana", words="secret words", now=NOW)
     assert declined.state.words == "secret words"
     assert "secret words" not in declined.events[0].model_dump_json()
 

@@ -87,22 +87,22 @@ def test_a_clear_refusal_is_tried_again_a_bounded_number_of_times() -> None:
 
 def test_what_is_being_paid_cannot_be_reversed_and_what_is_only_due_is_not_paid_any_more() -> None:
     with pytest.raises(Rejected) as refusal:
-        domain.reverse(claimed(), ANA, POLICIES, by="ana", reason="no", now=NOW)
+        domain.reverse(claimed(), ANA, POLICIES, by="ana", words="no", now=NOW)
     assert refusal.value.code == "payout-in-progress"
-    decision = domain.reverse(a_due_payout(), ANA, POLICIES, by="ana", reason="no", now=NOW)
+    decision = domain.reverse(a_due_payout(), ANA, POLICIES, by="ana", words="no", now=NOW)
     assert (decision.state.status, decision.state.money, decision.state.payout.state) == ("reversed", "voided", "cancelled")
     assert domain.claim(decision.state, due_at=NOW, generation=1, machine_now=NOW).is_empty
 
 
 def test_reversing_needs_authority_over_the_amount() -> None:
     with pytest.raises(Rejected) as refusal:
-        domain.reverse(a_due_payout(), Somebody("lee", "associate"), POLICIES, by="lee", reason="no", now=NOW)
+        domain.reverse(a_due_payout(), Somebody("lee", "associate"), POLICIES, by="lee", words="no", now=NOW)
     assert refusal.value.code == "above-authority"
 
 
 def test_a_correction_is_an_entry_the_other_way() -> None:
     paid = domain.settled(claimed(), token=1, now=NOW).state
-    back = domain.reverse(paid, RAJ, POLICIES, by="raj", reason="wrong patient", now=NOW).state
+    back = domain.reverse(paid, RAJ, POLICIES, by="raj", words="wrong patient", now=NOW).state
     legs, becomes = domain.bookings("posted", back)
     assert becomes is None
     assert [(leg.purpose, leg.account, leg.amount_minor, leg.state) for leg in legs] == [
