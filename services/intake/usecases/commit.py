@@ -1,8 +1,8 @@
 """The group commit: requests that come while a transaction runs share the next one.
 
 Called by the API. Invariants: a request is answered only when its events are committed (never after Kafka); one request's fault is its own;
-what waits is bounded, in number and in time, so a database that is down is a 503, never a hang. Idle, a request goes at once, so there is
-nothing to tune.
+what waits is bounded, in number (429) and in time (503), so neither a flood nor a database that is down is a hang. Idle, a request goes at
+once, so there is nothing to tune.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Final
 from services.intake.domain import Arrival, Problem
 from services.intake.usecases.desk import Desk, Waiting
 from services.intake.usecases.report import Outcome, report
-from shared.kernel.errors import Transient
+from shared.kernel.errors import Rejected, Transient
 from shared.telemetry import logs
 
 # Events of one transaction: beyond this a batch gains nothing and holds its locks longer.
@@ -28,10 +28,15 @@ log = logs.get("commit")
 
 
 async def submit(desk: Desk, arrivals: Sequence[Arrival]) -> list[Outcome]:
-    """One outcome for each arrival, once they are durable. Raises `Transient` where they cannot be stored now."""
+    """One outcome for each arrival, once they are durable.
+
+    Raises Rejected(too-many-requests) where more comes in than is stored, `Transient` where nothing can be stored now.
+    """
     queue = desk.queue
     if sum(len(waiting.arrivals) for waiting in queue.waiting) + len(arrivals) > WAITING_MAX:
-        raise Transient("too much is waiting to be stored", retry_in=2.0)
+        raise Rejected(
+            "too-many-requests", "More comes in than can be stored; none of this was taken, send it again.", headers={"retry-after": "2"}
+        )
     waiting = Waiting(arrivals, asyncio.get_running_loop().create_future())
     queue.waiting.append(waiting)
     if not queue.is_working:

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from services.intake.usecases import commit
 from shared.contracts.incidents import INCIDENTS
 from shared.contracts.patients import PATIENTS
 from shared.kernel.ids import new_id
 from tests.integration.intake.bench import NOON, Bench, event, running
+from tests.support.eventually import eventually
 from tests.support.servers import Database
 
 pytestmark = pytest.mark.integration
@@ -211,6 +213,19 @@ async def test_when_nothing_can_be_stored_it_is_a_503_and_nothing_hangs(bench: B
         answer = await bench.post(visit("D-1"))
     assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
     assert (await bench.post(visit("D-1"))).status_code == 202
+
+
+async def test_more_than_can_be_stored_is_a_429_that_says_when_to_come_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: a flood is told so at once, and what was let in is stored. Method: one row lock holds the commit up while two more come."""
+    monkeypatch.setattr(commit, "WAITING_MAX", 2)
+    async with bench.desk.engine.pool.acquire() as conn, conn.transaction():
+        await conn.execute("lock table events_received in share row exclusive mode")
+        let_in = [asyncio.create_task(bench.post(visit(f"F-{n}"))) for n in range(3)]
+        await eventually(lambda: len(bench.desk.queue.waiting) == 2)
+        refused = await bench.post(visit("F-3"))
+    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (429, "too-many-requests", "2")
+    assert [(await answer).status_code for answer in let_in] == [202, 202, 202]
+    assert (await bench.post(visit("F-3"))).status_code == 202
 
 
 MALFORMED = json.loads((Path(__file__).parents[2] / "vectors" / "malformed_json.json").read_text("utf-8"))["cases"]
