@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from services.escalation import api, handlers, timers
+from services.escalation import api, handlers, timers, usecases
 from services.escalation.domain.plan import Policies
 from services.escalation.usecases import Desk
 from shared.runtime import Host, Service
@@ -24,4 +24,5 @@ def build(host: Host) -> Service:
         timers=timers.kinds(desk),
         routes=api.ROUTES,
         loops=(),
+        before_locations=partial(usecases.hours_told, desk),
     )

@@ -79,6 +79,16 @@ ANOTHER_OPEN: Final = """
 select reference from cases where belongs_to = $1 and status <> 'closed' and case_id <> $2
 """
 HISTORY: Final = "select version, at, by, type, data from case_events where case_id = $1 order by version"
+KEEP_HOURS: Final = """
+-- The hours of stores as they were told.
+insert into location_hours (location_id, version, hours) select * from unnest($1::text[], $2::int[], $3::jsonb[]) on conflict do nothing
+"""
+LIVE_AFTER: Final = """
+-- The next live cases of these stores, in the order of store and case.
+select location_id, case_id from cases
+where status in ('open', 'acknowledged') and location_id = any($1::text[]) and (location_id, case_id) > ($2, $3::uuid)
+order by location_id, case_id limit $4
+"""
 PUT_PATIENTS: Final = """
 -- Patients' keys; an older version never replaces a newer one.
 insert into patients (patient_ref, wrapped_key, version) select * from unnest($1::text[], $2::bytea[], $3::int[])
@@ -206,6 +216,17 @@ async def another_open(conn: Connection, case: Case) -> str | None:
 async def history(conn: Connection, case_id: UUID) -> list[Recorded]:
     """What happened to a case, in order."""
     return [Recorded(**row) for row in await conn.fetch(HISTORY, case_id)]
+
+
+async def keep_hours(conn: Connection, rows: Sequence[tuple[str, int, Mapping[str, Any]]]) -> None:
+    """Hours by location and version; what is kept stays."""
+    if rows:
+        await conn.execute(KEEP_HOURS, *_columns(rows))
+
+
+async def live_after(conn: Connection, locations: Sequence[str], after: tuple[str, UUID], limit: int) -> list[tuple[str, UUID]]:
+    """(location, case) of up to `limit` live cases of these locations that come after `after`; not locked."""
+    return [(row["location_id"], row["case_id"]) for row in await conn.fetch(LIVE_AFTER, list(locations), *after, limit)]
 
 
 async def put_patients(conn: Connection, keys: Mapping[str, tuple[bytes, int]]) -> None:

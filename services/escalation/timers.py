@@ -1,4 +1,6 @@
-"""What time has come for escalation: targets, their warnings, steps of the ladder, stale acknowledgements, pauses that ran out."""
+"""What time has come for escalation: targets, their warnings, steps of the ladder, stale acknowledgements, pauses that ran out.
+
+And `recount`: the next batch of cases whose store changed its hours."""
 
 from collections.abc import Sequence
 
@@ -9,7 +11,7 @@ from shared.timers import Due, TimerHandler
 
 
 def kinds(desk: Desk) -> dict[str, TimerHandler]:
-    """The timers of escalation by kind; each has the case's id as its subject."""
+    """The timers of escalation by kind; each has the case's id as its subject, but for `recount`."""
 
     async def when_target_is_due(tx: Transaction, due: Sequence[Due]) -> None:
         await usecases.breach_targets(desk, tx, due)
@@ -26,10 +28,14 @@ def kinds(desk: Desk) -> dict[str, TimerHandler]:
     async def when_pause_end_is_due(tx: Transaction, due: Sequence[Due]) -> None:
         await usecases.end_pauses(desk, tx, due)
 
+    async def when_recount_is_due(tx: Transaction, due: Sequence[Due]) -> None:
+        await usecases.recount(desk, tx, due)
+
     return {
         "target": when_target_is_due,
         "warning": when_warning_is_due,
         "step": when_step_is_due,
         "ack_expiry": when_ack_expiry_is_due,
         "pause_end": when_pause_end_is_due,
+        "recount": when_recount_is_due,
     }

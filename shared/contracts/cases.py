@@ -14,6 +14,7 @@ CASES = "amends.cases.v1"
 Status = Literal["open", "acknowledged", "resolved", "closed"]
 Milestone = Literal["acknowledge", "contact", "action", "update", "resolve"]
 TargetState = Literal["running", "paused", "met", "met_late", "breached", "cancelled"]
+ReplanReason = Literal["hours_changed", "plan_changed", "rebuilt"]
 ActionKind = Literal["call", "visit", "text", "email", "remake", "adjustment", "order_expedited", "delivery", "other", "offer"]
 RootCause = Literal[
     "lab_error", "measurement_error", "prescription_change", "frame_defect", "stock_out", "scheduling", "communication", "billing",
@@ -29,6 +30,9 @@ class Target(Contract):
     due_at: datetime | None = None
     warned: bool = False
     met_at: datetime | None = None
+    # What it was counted with: open seconds, and the version of the store's hours (None in events from before these were told).
+    open_seconds: int | None = None
+    hours: int | None = None
 
 
 class PolicyRef(Contract):
@@ -93,6 +97,16 @@ class SeverityRaised(CaseEvent):
 
     type_name: ClassVar[str] = "amends.case.severity_raised"
     was: int
+
+
+class CaseReplanned(CaseEvent):
+    """What still runs was counted anew from the start of its segment, pauses left out; breaches and results stay.
+
+    `why`: the store's hours changed, a person moved the case to another plan, or its targets were rebuilt from its history.
+    """
+
+    type_name: ClassVar[str] = "amends.case.replanned"
+    why: ReplanReason
 
 
 class CaseAcknowledged(CaseEvent):
@@ -191,7 +205,7 @@ class CaseClosed(CaseEvent):
 
 
 EVENTS: tuple[type[Event], ...] = (
-    CaseOpened, IncidentAttached, SeverityRaised, CaseAcknowledged, AcknowledgementExpired, CaseAssigned, StoryConfirmed, ActionRecorded,
-    NoteAdded, TargetMet, TargetAtRisk, TargetBreached, EscalationStepped, ClockPaused, ClockResumed, PromiseMade, CaseResolved,
-    CaseReopened, CaseClosed,
+    CaseOpened, IncidentAttached, SeverityRaised, CaseReplanned, CaseAcknowledged, AcknowledgementExpired, CaseAssigned, StoryConfirmed,
+    ActionRecorded, NoteAdded, TargetMet, TargetAtRisk, TargetBreached, EscalationStepped, ClockPaused, ClockResumed, PromiseMade,
+    CaseResolved, CaseReopened, CaseClosed,
 )  # fmt: skip

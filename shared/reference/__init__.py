@@ -4,7 +4,7 @@ Called by use cases and doors of every service. Invariant: a row never goes back
 A use case that lacks a row raises `Unready`: the fact is kept and tried again, never refused for it.
 """
 
-from shared.reference.copies import heard, subscribe, take_access, take_locations, take_staff
+from shared.reference.copies import BeforeLocations, heard, subscribe, take_access, take_locations, take_staff
 from shared.reference.queries import (
     Access,
     Location,
@@ -21,6 +21,7 @@ from shared.reference.queries import (
 
 __all__ = [
     "Access",
+    "BeforeLocations",
     "Location",
     "People",
     "Staff",

@@ -1,6 +1,6 @@
 """Hearing the directory: three subscribers, one upsert each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -45,12 +45,16 @@ on conflict (topic) do update set version = greatest(h.version, excluded.version
 HEARD: Final = "select topic, version from reference_heard"
 
 
-def subscribe(broker: KafkaBroker, engine: Engine) -> None:
+# What a service does about locations before its copy of them is renewed, in the same transaction; given each location's newest event.
+BeforeLocations = Callable[[Transaction, Sequence[LocationChanged]], Awaitable[None]]
+
+
+def subscribe(broker: KafkaBroker, engine: Engine, before_locations: BeforeLocations | None = None) -> None:
     """The three subscribers of one service."""
 
     @listen(broker, engine, LOCATIONS, fetch_max_wait_ms=FETCH_WAIT_MS)
     async def on_location(batch: Batch) -> None:
-        await engine.take(batch, take_locations)
+        await engine.take(batch, partial(take_locations, before=before_locations))
 
     @listen(broker, engine, STAFF, fetch_max_wait_ms=FETCH_WAIT_MS)
     async def on_staff(batch: Batch) -> None:
@@ -61,9 +65,11 @@ def subscribe(broker: KafkaBroker, engine: Engine) -> None:
         await engine.take(batch, take_access)
 
 
-async def take_locations(tx: Transaction, facts: Sequence[Fact[Event]]) -> None:
+async def take_locations(tx: Transaction, facts: Sequence[Fact[Event]], *, before: BeforeLocations | None = None) -> None:
     """Keep what was told of locations."""
     rows = _newest(fact.event for fact in facts if isinstance(fact.event, LocationChanged))
+    if before is not None and rows:
+        await before(tx, rows)
     columns = [(e.location_id, e.version, e.region, e.model_dump(mode="json")) for e in rows]
     await _save(tx.conn, SAVE_LOCATIONS, columns, LOCATIONS)
 

@@ -15,6 +15,7 @@ from shared import timers
 from shared.db import Migration, Pool, migrate, migrations_in
 from shared.kernel.clock import Clock
 from shared.messaging import Engine
+from shared.reference import BeforeLocations
 from shared.timers import TimerHandler
 from shared.vault import Vault
 from shared.web.auth import Sessions
@@ -54,7 +55,8 @@ class Host:
 
 @dataclass(frozen=True)
 class Service:
-    """A service, ready to start: `loops` are further tasks that run until cancelled; `sessions` signs people in (the console's cookies)."""
+    """A service, ready to start: `loops` are further tasks that run until cancelled; `sessions` signs people in (the console's cookies);
+    `before_locations` is what it does about a location before its copy is renewed."""
 
     engine: Engine
     desk: Any
@@ -63,6 +65,7 @@ class Service:
     routes: Sequence[Any]
     loops: Sequence[Callable[[], Awaitable[None]]] = ()
     sessions: Sessions | None = None
+    before_locations: BeforeLocations | None = None
 
     @property
     def name(self) -> str:

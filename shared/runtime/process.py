@@ -88,7 +88,7 @@ class Process:
         await provision(self._servers, **self._topics)
         for r in self.running.values():
             await keep_partitions(r.engine.pool)
-            reference.subscribe(self._broker, r.engine)
+            reference.subscribe(self._broker, r.engine, r.service.before_locations)
             r.service.subscribe(self._broker)
         await asyncio.gather(*(remember_positions(self._servers, r.engine, r.engine.pool) for r in self.running.values()))
         for r in self.running.values():

@@ -36,6 +36,21 @@ def test_a_plain_week(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(found) == EACH and all(due > start for due, start in zip(found, STARTS, strict=True))
 
 
+def test_a_million_due_times_of_a_plain_week(capsys: pytest.CaptureFixture[str]) -> None:
+    """Goal: a million cases can be planned anew in seconds. Method: fifty passes over the starts, each with an amount of its own."""
+    calendar = Calendar("America/New_York", WEEK)
+    found = 0
+
+    def million() -> None:
+        nonlocal found
+        found = sum(due_at(calendar, start, 900 * (n + 1)) > start for n in range(1_000_000 // EACH) for start in STARTS)
+
+    seconds = _seconds(million)
+    with capsys.disabled():
+        print(f"\ndue_at, plain week: {found:,} due times in {seconds:.1f} s of one core, {found / seconds:,.0f} a second")
+    assert found == 1_000_000
+
+
 def _seconds(run: Callable[[], None]) -> float:
     began = process_time()
     run()

@@ -150,6 +150,11 @@ def _raised(data: Data, r: Reading) -> Told:
     return f"The case became more serious: {now} instead of {SEVERITIES.get(data.get('was', 3), 'normal').lower()}.", "warn"
 
 
+def _replanned(data: Data, r: Reading) -> Told:
+    why = {"hours_changed": "The store's hours changed", "rebuilt": "The case's clock was repaired from its history"}
+    return f"{why.get(data.get('why', ''), 'The case was moved to another plan')}, so its deadlines were counted anew.", "plain"
+
+
 def _acknowledged(data: Data, r: Reading) -> Told:
     return f"The case was taken on. It wants a contact or an action by {r.time(data.get('expires_at'))}.", "good"
 
@@ -351,6 +356,7 @@ _TELLERS: Final[dict[str, Callable[[Data, Reading], Told]]] = {
     "amends.case.opened": _opened,
     "amends.case.incident_attached": _attached,
     "amends.case.severity_raised": _raised,
+    "amends.case.replanned": _replanned,
     "amends.case.acknowledged": _acknowledged,
     "amends.case.acknowledgement_expired": _expired,
     "amends.case.assigned": _assigned,

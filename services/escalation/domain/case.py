@@ -47,6 +47,8 @@ class Target:
     warned: tuple[int, ...] = ()
     breached_at: datetime | None = None
     met_at: datetime | None = None
+    # The version of the store's hours it was counted with; 0 where that was not written down yet.
+    hours: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ class Pause:
 class Case:
     """The worked recovery of one patient's upset.
 
-    `step` counts the ladder's steps of this `generation`; `expires_at` is set while an acknowledgement can still go stale;
+    `step` counts the ladder's steps of this `generation`; the next one comes at `step_due_at`, counted from `step_since`, while one is
+    due at all; `expires_at` is set while an acknowledgement can still go stale, `paused_until` while a pause has a budget to use up;
     `promised_contact_by` is what the patient was told and is never moved.
     """
 
@@ -86,6 +89,8 @@ class Case:
     level: int = 0
     generation: int = 1
     step: int = 0
+    step_since: datetime | None = None
+    step_due_at: datetime | None = None
     segment: int = 1
     owner_staff_id: str | None = None
     incidents: int = 1
@@ -95,6 +100,7 @@ class Case:
     expires_at: datetime | None = None
     paused_reason: str | None = None
     paused_at: datetime | None = None
+    paused_until: datetime | None = None
     pauses: tuple[Pause, ...] = ()
     is_asleep: bool = False
     root_cause: str | None = None
@@ -128,6 +134,7 @@ class Store:
     associates: tuple[str, ...] = ()
     managers: tuple[str, ...] = ()
     regionals: tuple[str, ...] = ()
+    hours: int = 0  # the version of what the directory told of it
 
 
 def open_due(case: Case, store: Store, start: datetime, seconds: int) -> datetime:
@@ -220,5 +227,14 @@ def _carried(case: Case) -> Mapping[str, Any]:
 def told(case: Case) -> tuple[contract.Target, ...]:
     """The running segment's targets as the contract spells them."""
     return tuple(
-        contract.Target(milestone=t.milestone, state=t.state, due_at=t.due_at, warned=bool(t.warned), met_at=t.met_at) for t in case.current
+        contract.Target(
+            milestone=t.milestone,
+            state=t.state,
+            due_at=t.due_at,
+            warned=bool(t.warned),
+            met_at=t.met_at,
+            open_seconds=t.open_seconds,
+            hours=t.hours or None,
+        )
+        for t in case.current
     )

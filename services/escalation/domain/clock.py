@@ -25,7 +25,7 @@ def arm(turn: Turn, starts_at: datetime) -> None:
     """The targets of the case's running segment, with their timers."""
     plan, segment = turn.case.plan, turn.case.segment
     fresh = tuple(
-        Target(milestone, segment, starts_at, seconds, turn.due(starts_at, seconds))
+        Target(milestone, segment, starts_at, seconds, turn.due(starts_at, seconds), hours=turn.store.hours)
         for milestone in MILESTONES
         if (seconds := plan.seconds.get(milestone)) is not None
     )
@@ -41,9 +41,25 @@ def replan(turn: Turn) -> None:
             continue
         seconds = turn.case.plan.seconds[target.milestone]
         due = turn.due(target.starts_at, seconds) if target.state == "running" else None
-        moved = turn.change_target(target, open_seconds=seconds, due_at=due)
+        if (seconds, due) == (target.open_seconds, target.due_at):
+            _schedule_warning(turn, target, not_before=turn.now)
+            continue
         # A deadline that the new plan puts into the past is breached at once, and what follows counts from now, not from before the plan.
+        moved = turn.change_target(target, open_seconds=seconds, due_at=due, hours=turn.store.hours)
         _schedule(turn, moved, not_before=turn.now)
+
+
+def replan_waits(turn: Turn) -> None:
+    """What is counted in open time besides the targets: when an acknowledgement goes stale, when a pause has used up its budget."""
+    case = turn.case
+    if case.paused_reason is not None and case.paused_at is not None:
+        until = max(_pause_ends(turn, case.paused_reason, case.paused_at), turn.now)
+        turn.change(paused_until=until)
+        turn.schedule("pause_end", case.paused_reason, len(case.pauses) + 1, until)
+    elif case.expires_at is not None and case.acknowledged_at is not None:
+        expires_at = max(turn.due(case.acknowledged_at, case.plan.expiry_seconds), turn.now)
+        turn.change(expires_at=expires_at)
+        turn.schedule("ack_expiry", "ack", case.generation, expires_at)
 
 
 def meet(turn: Turn, milestones: tuple[Milestone, ...]) -> None:
@@ -87,7 +103,7 @@ def stop(turn: Turn, reason: str) -> None:
         if target.state in ("running", "paused"):
             turn.change_target(target, state="cancelled")
     end_pause(turn)
-    turn.change(expires_at=None)
+    turn.change(expires_at=None, step_since=None, step_due_at=None)
     for kind in ("target", "warning", "step", "ack_expiry", "pause_end"):
         turn.cancel(kind, reason)
 
@@ -106,12 +122,11 @@ def pause(case: Case, reason: str, store: Store, now: datetime, by: str | None) 
     if case.status != "acknowledged" or case.paused_reason:
         code = "already-paused" if case.paused_reason else "not-acknowledged"
         raise Rejected(code, "A case is paused for one reason at a time, after somebody acknowledged it.")
-    left = case.plan.pause_budgets[reason] - spent(case, reason, store)
-    if left <= 0:
+    if spent(case, reason, store) >= case.plan.pause_budgets[reason]:
         raise Rejected("pause-budget-used", f"The time this case may wait ({reason.replace('_', ' ')}) is used up.", pointer="/reason")
-    until = turn.due(now, left)
+    until = _pause_ends(turn, reason, now)
     turn.touch()
-    turn.change(paused_reason=reason, paused_at=now)
+    turn.change(paused_reason=reason, paused_at=now, paused_until=until)
     for target in case.current:
         if target.state == "running" and not _has_come(target.due_at, now):
             _schedule(turn, turn.change_target(target, state="paused", due_at=None))
@@ -146,7 +161,7 @@ def end_pause(turn: Turn) -> None:
     case = turn.case
     if case.paused_reason is not None and case.paused_at is not None:
         pauses = (*case.pauses, Pause(case.paused_reason, case.paused_at, turn.now))
-        turn.change(pauses=pauses, paused_reason=None, paused_at=None)
+        turn.change(pauses=pauses, paused_reason=None, paused_at=None, paused_until=None)
 
 
 def spent(case: Case, reason: str, store: Store) -> int:
@@ -167,13 +182,20 @@ def elapsed_percent(target: Target, store: Store, now: datetime) -> int:
     return open_seconds(store.calendar, target.starts_at, now) * 100 // max(target.open_seconds, 1)
 
 
+def _pause_ends(turn: Turn, reason: str, since: datetime) -> datetime:
+    """When a pause that began at `since` has used up what is left of its reason's budget."""
+    left = turn.case.plan.pause_budgets.get(reason, 0) - spent(turn.case, reason, turn.store)
+    return turn.due(since, max(left, 0))
+
+
 def _run_again(turn: Turn, reason: str) -> None:
     """End the pause and plan what was paused anew, from the start of its segment with all pauses left out."""
     end_pause(turn)
     for target in turn.case.current:
         if target.state == "paused":
             due = turn.due(target.starts_at, target.open_seconds)
-            _schedule(turn, turn.change_target(target, state="running", due_at=due), not_before=turn.now)
+            running = turn.change_target(target, state="running", due_at=due, hours=turn.store.hours)
+            _schedule(turn, running, not_before=turn.now)
     case = turn.case
     if case.expires_at is not None and case.acknowledged_at is not None:
         expires_at = turn.due(case.acknowledged_at, case.plan.expiry_seconds)
@@ -191,16 +213,18 @@ def _schedule(turn: Turn, target: Target, not_before: datetime | None = None) ->
 
 def _schedule_warning(turn: Turn, target: Target, above: int = 0, not_before: datetime | None = None) -> None:
     """The first warning above `above` percent that was not given. One row a target: the next is set when it fires."""
+    is_set = False
     for percent in turn.case.plan.warn_percents:
         if percent in target.warned or percent <= above:
             continue
         name = f"{target.milestone}:{percent}"
         warn_at = None if target.due_at is None else turn.due(target.starts_at, target.open_seconds * percent // 100)
-        if warn_at is None or not_before is None or warn_at >= not_before:
+        if not is_set and (warn_at is None or not_before is None or warn_at >= not_before):
             turn.schedule("warning", name, target.segment, warn_at)
-            return
-        # Behind us by a new plan: the next one, or the deadline itself, will tell.
-        turn.cancel("warning", "re-planned", name, target.segment)
+            is_set = True
+        elif not_before is not None:
+            # Behind us by a new plan, or set by the last one and not next by this: another warning, or the deadline itself, will tell.
+            turn.cancel("warning", "re-planned", name, target.segment)
 
 
 def _cancel(turn: Turn, target: Target, reason: str) -> None:

@@ -26,6 +26,8 @@ def acknowledge(case: Case, store: Store, now: datetime, by: str | None, staff_i
         acknowledged_by=staff_id,
         acknowledged_at=now,
         expires_at=expires_at,
+        step_since=None,
+        step_due_at=None,
         is_asleep=False,
         owner_staff_id=case.owner_staff_id or staff_id,
     )

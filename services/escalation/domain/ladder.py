@@ -56,7 +56,7 @@ def step(case: Case, number: int, generation: int, store: Store, now: datetime) 
     turn = Turn(case, store, now)
     if case.status != "open" or generation != case.generation or number != case.step + 1:
         return turn.decision()
-    turn.change(step=number)
+    turn.change(step=number, step_since=None, step_due_at=None)
     if (now - case.last_activity_at).total_seconds() >= case.plan.silent_seconds:
         turn.change(is_asleep=True)
         return turn.decision()
@@ -86,6 +86,8 @@ def start_again(turn: Turn) -> None:
         status="open",
         generation=turn.case.generation + 1,
         step=0,
+        step_since=None,
+        step_due_at=None,
         is_asleep=False,
         acknowledged_by=None,
         acknowledged_at=None,
@@ -104,11 +106,19 @@ def _climb(turn: Turn) -> None:
     turn.change(level=min(turn.case.level + 1, TOP_LEVEL))
 
 
-def _next_step(turn: Turn, due: datetime) -> None:
+def replan_step(turn: Turn) -> None:
+    """The step that is due next, counted anew from where its wait began; one that would have come already comes now."""
+    if turn.case.step_since is not None:
+        _next_step(turn, turn.case.step_since, not_before=turn.now)
+
+
+def _next_step(turn: Turn, due: datetime, not_before: datetime | None = None) -> None:
     """The wait depends on the level reached: the target's own time below the managers, then the step, then the repeat."""
     plan = turn.case.plan
     waits = (plan.seconds["acknowledge"], plan.step_seconds, plan.repeat_seconds)
-    turn.schedule("step", str(turn.case.step + 1), turn.case.generation, turn.due(due, waits[turn.case.level]))
+    at = turn.due(due, waits[turn.case.level])
+    turn.change(step_since=due, step_due_at=at if not_before is None else max(at, not_before))
+    turn.schedule("step", str(turn.case.step + 1), turn.case.generation, turn.case.step_due_at)
 
 
 def _due_of(turn: Turn, milestone: Milestone) -> datetime:

@@ -17,6 +17,7 @@ from services.escalation.usecases.act import (
 from services.escalation.usecases.deadlines import breach_targets, climb, end_pauses, expire_acknowledgements, warn_owners
 from services.escalation.usecases.desk import Desk
 from services.escalation.usecases.hear import take_incidents, take_notices, take_patients, take_restitutions
+from services.escalation.usecases.hours import hours_told, recount
 from services.escalation.usecases.queries import Clock, WholeCase, case, cases, clock
 
 __all__ = [
@@ -36,8 +37,10 @@ __all__ = [
     "close",
     "end_pauses",
     "expire_acknowledgements",
+    "hours_told",
     "pause",
     "record_action",
+    "recount",
     "reopen",
     "resolve",
     "resume",

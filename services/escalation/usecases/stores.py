@@ -30,6 +30,7 @@ class Stores:
             associates=tuple(people.associates) if people else (),
             managers=tuple(people.managers) if people else (),
             regionals=tuple(people.regional_managers) if people else (),
+            hours=location.version,
         )
 
 

@@ -82,6 +82,11 @@ class Bench:
         """One batch from Kafka, through the engine's door."""
         await self.engine.take(Batch([self.record(event) for event in events]), partial(usecase, self.desk))
 
+    async def told(self, *places: LocationChanged) -> None:
+        """What the directory tells of locations, each with its own version."""
+        take = partial(reference.take_locations, before=partial(usecases.hours_told, self.desk))
+        await self.engine.take(Batch([self.record(place) for place in places]), take)
+
     async def report(self, *incidents: Incident) -> None:
         await self.hear(usecases.take_incidents, *(IncidentReported(incident=one) for one in incidents))
 
@@ -135,7 +140,8 @@ async def bench_on(database: Database) -> AsyncIterator[Bench]:
     desk = Desk(engine=engine, vault=Vault.from_keys("k1", {"k1": fresh_key()}, fresh_key()), policies=policies)
     async with engine.transaction() as tx:
         places = [location(), location("store-99", "south")]
-        await reference.take_locations(tx, [told(place, n) for n, place in enumerate(places, 1)])
+        heard = [told(place, n) for n, place in enumerate(places, 1)]
+        await reference.take_locations(tx, heard, before=partial(usecases.hours_told, desk))
         await reference.take_staff(tx, [told(person, n) for n, person in enumerate(STAFF, 1)])
     auth = Auth(audience="amends", lookup=_lookup)
     app = make_app([service_router("escalation", api.ROUTES, desk=desk, auth=auth, pool=pool)], title="escalation", health=_healthy)

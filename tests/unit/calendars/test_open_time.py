@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from shared.calendars import (
+    BadCalendar,
     Calendar,
     NeverOpens,
     OutOfRange,
@@ -39,29 +40,37 @@ def ny(text: str, fold: int = 0) -> datetime:
 
 
 @pytest.mark.parametrize(("start", "due"), [("2026-03-07T20:00", "2026-03-08T05:00"), ("2026-10-31T20:00", "2026-11-01T03:00")])
-def test_elapsed_time_is_utc_time_over_both_clock_changes(start: str, due: str) -> None:
+def test_1_elapsed_time_is_utc_time_over_both_clock_changes(start: str, due: str) -> None:
     assert due_at(ALWAYS, ny(start), 8 * HOUR) == ny(due)
 
 
-def test_nine_o_clock_stays_nine_o_clock_across_the_clock_change() -> None:
+def test_2_nine_o_clock_stays_nine_o_clock_across_the_clock_change() -> None:
     store = hours(("09:00", "17:00"), days=" ".join(DAYS))
     opens = [start.astimezone(NEW_YORK).hour for start, _ in store.intervals(ny("2026-03-06T00:00"), ny("2026-03-11T00:00"))]
     assert opens == [9] * 5
     assert open_seconds(store, ny("2026-03-06T00:00"), ny("2026-03-11T00:00")) == 5 * 8 * HOUR
 
 
-def test_an_opening_in_the_spring_gap_moves_forward() -> None:
+def test_2_old_open_minutes_use_the_offset_of_their_day() -> None:
+    store = hours(("09:00", "17:00"), days=" ".join(DAYS))
+    (winter,) = store.intervals(ny("2026-03-07T00:00"), ny("2026-03-08T00:00"))
+    (summer,) = store.intervals(ny("2026-03-08T00:00"), ny("2026-03-09T00:00"))
+    assert winter == (datetime(2026, 3, 7, 14, tzinfo=UTC), datetime(2026, 3, 7, 22, tzinfo=UTC))
+    assert summer == (datetime(2026, 3, 8, 13, tzinfo=UTC), datetime(2026, 3, 8, 21, tzinfo=UTC))
+
+
+def test_3_an_opening_in_the_spring_gap_moves_forward() -> None:
     store = hours(("02:30", "06:00"), days="sun")
     assert store.intervals(ny("2026-03-08T00:00"), ny("2026-03-09T00:00")) == [(ny("2026-03-08T03:30"), ny("2026-03-08T06:00"))]
 
 
-def test_a_closing_in_the_spring_gap_moves_forward_too() -> None:
+def test_3_a_closing_in_the_spring_gap_moves_forward_too() -> None:
     store = hours(("00:00", "02:30"), days="sun")
     assert closing_of(store, date(2026, 3, 8)) == ny("2026-03-08T03:30")
     assert open_seconds(store, ny("2026-03-08T00:00"), ny("2026-03-09T00:00")) == 2 * HOUR + 30 * MINUTE
 
 
-def test_an_ambiguous_opening_is_the_first_and_an_ambiguous_closing_the_second() -> None:
+def test_3_an_ambiguous_opening_is_the_first_and_an_ambiguous_closing_the_second() -> None:
     first, second = ny("2026-11-01T01:30"), ny("2026-11-01T01:30", fold=1)
     assert second - first == timedelta(hours=1)
     whole_day = (ny("2026-11-01T00:00"), ny("2026-11-02T00:00"))
@@ -82,12 +91,14 @@ def test_an_ambiguous_opening_is_the_first_and_an_ambiguous_closing_the_second()
         ([("09:00", "18:00")], "2026-11-23T12:00", 0, "2026-11-23T12:00"),
     ],
 )
-def test_the_end_rolls_on_and_an_end_on_closing_is_the_closing(windows: list[tuple[str, str]], start: str, minutes: int, due: str) -> None:
+def test_4_the_end_rolls_on_and_an_end_on_closing_is_the_closing(
+    windows: list[tuple[str, str]], start: str, minutes: int, due: str
+) -> None:
     store = hours(*windows, observes=("US", "NY"))  # Thanksgiving is 2026-11-26
     assert due_at(store, ny(start), minutes * MINUTE) == ny(due)
 
 
-def test_a_day_of_24_hours_loses_no_minute() -> None:
+def test_5_a_day_of_24_hours_loses_no_minute() -> None:
     start, end = ny("2025-12-15T00:00"), ny("2027-01-15T00:00")
     assert open_seconds(ALWAYS, start, end) == int((end - start).total_seconds())
     assert ALWAYS.intervals(start, end) == [(start, end)]
@@ -95,14 +106,28 @@ def test_a_day_of_24_hours_loses_no_minute() -> None:
 
 
 @pytest.mark.parametrize(("zone", "local"), [("America/New_York", 10), ("America/Los_Angeles", 16), ("America/Phoenix", 17)])
-def test_the_zone_is_the_stores(zone: str, local: int) -> None:
+def test_6_the_zone_is_the_stores(zone: str, local: int) -> None:
     store = hours(("09:00", "18:00"), days=" ".join(DAYS), zone=zone)
     due = due_at(store, datetime(2026, 1, 6, 22, 30, tzinfo=UTC), 120 * MINUTE).astimezone(ZoneInfo(zone))
     assert (due.hour, due.minute) == (local, 30)
     assert due.day == (7 if zone == "America/New_York" else 6)
 
 
-def test_warnings_count_back_in_open_time() -> None:
+def test_6_a_store_without_a_zone_is_a_configuration_error() -> None:
+    with pytest.raises(BadCalendar) as refused:
+        Calendar("", {"mon": [("09:00", "18:00")]})
+    assert refused.value.pointer == "/timezone"
+
+
+def test_5_is_open_and_due_cannot_disagree() -> None:
+    store = hours(("09:00", "18:00"))
+    closing = due_at(store, ny("2026-11-23T17:00"), HOUR)
+    assert closing == ny("2026-11-23T18:00") == closing_of(store, date(2026, 11, 23))
+    assert not store.is_open(closing) and store.is_open(closing - timedelta(microseconds=1))
+    assert due_at(store, closing, 0) == next_opening(store, closing) == ny("2026-11-24T09:00")
+
+
+def test_7_warnings_count_back_in_open_time() -> None:
     store = hours(("08:00", "18:00"))
     due = due_at(store, ny("2026-11-23T17:00"), 4 * HOUR)
     assert due == ny("2026-11-24T11:00")
@@ -112,7 +137,7 @@ def test_warnings_count_back_in_open_time() -> None:
     assert before(store, due, 0) == due
 
 
-def test_a_pause_moves_the_deadline_by_its_open_time_only() -> None:
+def test_8_a_pause_moves_the_deadline_by_its_open_time_only() -> None:
     store = hours(("09:00", "18:00"), days="mon tue wed thu fri")
     pause = (ny("2026-11-20T17:00"), ny("2026-11-23T10:00"))
     start = ny("2026-11-20T16:00")

@@ -40,6 +40,7 @@ def _of(op: str) -> Any:
 def test_all_kinds_of_vectors_are_tried() -> None:
     assert {vector["op"] for vector in VECTORS} == {"due", "between", "is_open", "open_intervals", "wall_to_utc"}
     assert len(VECTORS) == 52
+    assert any(vector.get("breaks") for vector in VECTORS)
 
 
 @_of("due")
