@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -21,6 +21,15 @@ PREFIX = "AMENDS_"
 
 Seconds = Annotated[int, Field(ge=0, le=365 * 24 * 3600)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s/]+)*$")]
+
+# Where each service answers when nothing else is said, as the public contract has it.
+PORTS: Final = {"directory": 8085, "intake": 8081, "escalation": 8082, "restitution": 8083, "notification": 8084, "console": 8080}
+SERVICES: Final = tuple(PORTS)
+
+
+# A field that is no secret and may come from a file all the same.
+FROM_FILE: Final[dict[str, JsonValue]] = {"from_file": True}
 
 
 class SettingsError(Exception):
@@ -33,13 +42,40 @@ class Part(BaseModel):
 
 class Http(Part):
     host: str = Field("127.0.0.1", description="The address that the pages and the API listen on.")
-    port: Port = Field(8080, description="The port that the pages and the API listen on; 0 picks a free one.")
-    public_url: str | None = Field(
+    port: Port | None = Field(
         None,
-        description="The address that patients and providers reach us by, without a slash at the end; links in texts and webhook"
-        " signatures are made from it. Without it, the address that is listened on.",
-        pattern=r"^https?://[^\s/]+(/[^\s/]+)*$",
+        description="The port that the pages and the API listen on; 0 picks a free one. Without it 8080, and where each service has its own"
+        " process 8080 for the console, 8081 intake, 8082 escalation, 8083 restitution, 8084 notification, 8085 directory.",
     )
+    public_url: Address | None = Field(
+        None,
+        description="The address that patients and providers reach this process by, without a slash at the end; links in texts and webhook"
+        " signatures are made from it. Without it, the address that is listened on.",
+    )
+    pages_url: Address | None = Field(
+        None,
+        description="The address of patients' pages, for links in texts, where notification is reached by another than the console. Without"
+        " it, the public address.",
+    )
+
+    def port_of(self, service: str) -> int:
+        """The port that was chosen, else the one that the contract gives to `service`; 0 is any."""
+        return PORTS[service] if self.port is None else self.port
+
+
+class Urls(Part):
+    """Where the processes find one another."""
+
+    directory: Address = Field("http://localhost:8085", description="Where the directory answers, where each service has its own process.")
+    intake: Address = Field("http://localhost:8081", description="Where intake answers.")
+    escalation: Address = Field("http://localhost:8082", description="Where escalation answers.")
+    restitution: Address = Field("http://localhost:8083", description="Where restitution answers.")
+    notification: Address = Field("http://localhost:8084", description="Where notification answers.")
+    console: Address = Field("http://localhost:8080", description="Where the console answers.")
+
+    def by_service(self) -> dict[str, str]:
+        """Each service's address."""
+        return {service: getattr(self, service) for service in SERVICES}
 
 
 class Kafka(Part):
@@ -53,6 +89,22 @@ class Kafka(Part):
         24, ge=1, description="How long the topic amends.ingress.v1, which holds patients' words, is kept."
     )
     retention_ms: int = Field(-1, ge=-1, description="How long topics without personal data are kept; -1 for ever, which replay needs.")
+    member: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="The lasting name of this process among those of its service: after a crash the broker hands it its partitions back at"
+        " once. No two running processes of a service may share one; without it a crash costs ten seconds.",
+    )
+
+    @property
+    def topics(self) -> dict[str, int]:
+        """How topics are made, as `Process` takes it."""
+        return {
+            "partitions": self.partitions,
+            "replication_factor": self.replication_factor,
+            "retention_ms": self.retention_ms,
+            "ingress_hours": self.ingress_retention_hours,
+        }
 
 
 class Postgres(Part):
@@ -99,12 +151,22 @@ class VaultKeys(Part):
     )
     index_key: SecretStr | None = Field(None, description="The key of the blind indexes, 32 bytes in base64; it is never rotated.")
 
+    def texts(self, master_key: str = "", index_key: str = "") -> tuple[str, dict[str, str], str]:
+        """The current key's name, all master keys, the index key, as `Vault.from_text` takes them; the arguments replace missing ones."""
+        current = self.master_key.get_secret_value() if self.master_key else master_key
+        retired = {key_id: key.get_secret_value() for key_id, key in self.retired_keys.items()}
+        return self.key_id, {**retired, self.key_id: current}, self.index_key.get_secret_value() if self.index_key else index_key
+
 
 class SignIn(Part):
     assertion_private_key: SecretStr | None = Field(
         None, description="Ed25519 private key (PEM) by which the console vouches for a signed-in person; only the console needs it."
     )
-    assertion_public_key: str | None = Field(None, description="The matching public key (PEM), by which services check the console's word.")
+    assertion_public_key: str | None = Field(
+        None,
+        description="The matching public key (PEM), by which services check the console's word; `…_FILE` works here too.",
+        json_schema_extra=FROM_FILE,
+    )
     session_idle_seconds: Seconds = Field(900, description="How long a session lives without a click.")
     session_max_seconds: Seconds = Field(43200, description="How long a session lives at most.")
 
@@ -145,6 +207,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__")
 
     http: Http = Field(Http(), description="Pages and API.")
+    urls: Urls = Field(Urls(), description="The services' addresses.")
     kafka: Kafka = Field(Kafka(), description="The broker.")
     postgres: Postgres = Field(Postgres(), description="The database.")
     sms: Sms = Field(Sms(), description="The SMS provider.")
@@ -154,15 +217,10 @@ class Settings(BaseSettings):
     demo: Demo = Field(Demo(), description="The simulated day.")
     mileage: Mileage = Field(Mileage(), description="Mileage rates.")
 
-    @model_validator(mode="after")
-    def check_keys(self) -> "Settings":
-        """Nothing but a fully embedded Amends may make its own keys."""
-        if self.is_embedded:
-            return self
-        for field in ("master_key", "index_key"):
-            if getattr(self.vault, field) is None:
-                raise ValueError(f"{PREFIX}VAULT__{field.upper()} (or …_FILE) is required with a database or a broker of your own")
-        return self
+    def lacks(self) -> list[str]:
+        """What is missing, as sentences: nothing but a fully embedded Amends may make its own keys."""
+        missing = () if self.is_embedded else (field for field in ("master_key", "index_key") if getattr(self.vault, field) is None)
+        return [f"{PREFIX}VAULT__{field.upper()} (or …_FILE) is required with a database or a broker of your own." for field in missing]
 
     @property
     def is_embedded(self) -> bool:
@@ -182,11 +240,8 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
-SERVICES = ("directory", "intake", "escalation", "restitution", "notification", "console")
-
-
-def read(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings that `environ` (the process environment by default) holds.
+def read(environ: Mapping[str, str] | None = None, *, with_keys: bool = True) -> Settings:
+    """The settings that `environ` (the process environment by default) holds; `with_keys` False where nothing is sealed or opened.
 
     Raises SettingsError with one sentence per fault: an unknown name, a file that cannot be read, a value that is no such thing.
     """
@@ -203,9 +258,13 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
                 faults.append(str(fault))
     if not faults:
         try:
-            return Settings(**tree)
+            settings = Settings(**tree)
         except ValidationError as invalid:
             faults = [_sentence(error["loc"], error["msg"]) for error in invalid.errors()]
+        else:
+            faults = settings.lacks() if with_keys else []
+            if not faults:
+                return settings
     raise SettingsError("\n".join(faults))
 
 
@@ -223,6 +282,11 @@ def is_secret(field: FieldInfo) -> bool:
     return SecretStr in (field.annotation, *get_args(field.annotation))
 
 
+def may_be_a_file(field: FieldInfo) -> bool:
+    """True for a field that `…_FILE` may name a file of."""
+    return is_secret(field) or field.json_schema_extra == FROM_FILE
+
+
 def _one(
     name: str, source: Mapping[str, str], known: Mapping[str, tuple[tuple[str, ...], FieldInfo]]
 ) -> tuple[tuple[str, ...], FieldInfo, str]:
@@ -230,7 +294,7 @@ def _one(
         path, field = known[name]
         return path, field, source[name]
     plain = name.removesuffix("_FILE")
-    if plain == name or plain not in known or not is_secret(known[plain][1]):
+    if plain == name or plain not in known or not may_be_a_file(known[plain][1]):
         near = difflib.get_close_matches(name, known, n=1)
         raise SettingsError(f"{name} is not a setting of Amends{f'; did you mean {near[0]}?' if near else '; remove it.'}")
     if plain in source:

@@ -10,7 +10,8 @@ from typing import Any
 
 from services.command.door import Failed, Misused
 from shared.contracts.flow import ALL_SERVICES
-from shared.db import DATABASE_DOWN, Pool, open_pool
+from shared.db import DATABASE_DOWN, REFUSED, Pool, open_pool
+from shared.settings import PREFIX, read
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,12 @@ class Place:
     @asynccontextmanager
     async def pool(self, service: str) -> AsyncIterator[Pool]:
         """Connections to one service's schema. Raises Failed where the database does not answer."""
+        if service not in self.dsns:
+            raise Failed(f"{PREFIX}POSTGRES__{service.upper()} is missing: this needs the database of {service}.")
         try:
             pool = await open_pool(self.dsns[service], schema=service, size=2)
-        except DATABASE_DOWN as fault:
-            raise Failed(f"The database does not answer ({str(fault) or type(fault).__name__}); is `amends up` still running?") from fault
+        except (*DATABASE_DOWN, *REFUSED) as fault:
+            raise Failed(f"The database does not answer ({str(fault) or type(fault).__name__}); is Amends still running?") from fault
         try:
             yield pool
         finally:
@@ -35,16 +38,28 @@ class Place:
 
 
 def beside(data: Path) -> Place:
-    """The `amends up` that runs on this folder. Raises Failed with the way out where there is none."""
-    row = _running(data)
+    """The `amends up` that runs on this folder, else the servers that the settings name. Raises Failed where there is neither."""
+    try:
+        row = _running(data)
+    except Failed:
+        settings = read(with_keys=False)
+        if settings.postgres.is_embedded or settings.kafka.bootstrap_servers is None:
+            raise
+        dsns = {service: dsn for service in ALL_SERVICES if (dsn := settings.postgres.dsn_of(service)) is not None}
+        return Place(dsns, settings.urls.by_service(), settings.kafka.bootstrap_servers)
     return Place(dict.fromkeys(ALL_SERVICES, row["dsn"]), dict.fromkeys(ALL_SERVICES, row["url"]), row["kafka"])
 
 
 def services_named(service: str | None) -> tuple[str, ...]:
     """The service that was named, else all. Raises Misused for one that is not there."""
-    if service is not None and service not in ALL_SERVICES:
+    return (service_named(service),) if service else tuple(ALL_SERVICES)
+
+
+def service_named(service: str) -> str:
+    """The service that was named. Raises Misused for one that is not there."""
+    if service not in ALL_SERVICES:
         raise Misused(f"There is no service {service}; there are {', '.join(ALL_SERVICES)}.")
-    return (service,) if service else tuple(ALL_SERVICES)
+    return service
 
 
 def _running(data: Path) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def build(host: Host) -> Service:
         rules=rules_of(host.settings.texting),
         gateway=gateway,
         public_url=host.public_url,
+        pages_url=host.pages_url or host.public_url,
         programme=sms.programme,
         webhook_token=token,
         provider_confirms_stop=sms.provider_confirms_stop,

@@ -7,10 +7,14 @@ more migrations than this code refuses to be used by it.
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+
+from shared.db.pool import Pool
+from shared.db.roles import role_of
 
 _FILE = re.compile(r"^\d{4}_[a-z0-9_]+\.sql$")
 _NAME = re.compile(r"^[a-z_]+$")
@@ -23,6 +27,8 @@ create table if not exists {schema}.migrations (
     name text primary key, checksum text not null, created_at timestamptz not null default clock_timestamp()
 );
 """
+APPLIED = "select name, checksum from migrations"
+IS_THERE = "select to_regclass('migrations') is not null"
 GRANTS = """
 grant usage on schema {schema} to {role};
 grant select, insert, update, delete on all tables in schema {schema} to {role};
@@ -34,6 +40,10 @@ alter default privileges in schema {schema} grant select, insert, update, delete
 
 class NewerSchema(RuntimeError):
     """The database was made by a newer Amends; run that version, or name another data folder."""
+
+
+class OlderSchema(RuntimeError):
+    """The database lacks what this Amends needs; `amends migrate` brings it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ async def migrate(owner_dsn: str, schema: str, migrations: tuple[Migration, ...]
     """
     if not _NAME.match(schema):
         raise ValueError(f"{schema!r} is no schema name")
-    role = f"amends_{schema}"
+    role = role_of(schema)
     connection = await asyncpg.connect(owner_dsn, timeout=10)
     try:
         async with connection.transaction():
@@ -73,7 +83,7 @@ async def migrate(owner_dsn: str, schema: str, migrations: tuple[Migration, ...]
             await _ensure_role(connection, role, password)
             await connection.execute(CREATE_SCHEMA.format(schema=schema))
             await connection.execute(f"set local search_path to {schema}")
-            applied = {row["name"]: row["checksum"] for row in await connection.fetch("select name, checksum from migrations")}
+            applied = {row["name"]: row["checksum"] for row in await connection.fetch(APPLIED)}
             _refuse_strangers(schema, applied, migrations)
             todo = [m for m in migrations if m.name not in applied]
             for migration in todo:
@@ -85,9 +95,23 @@ async def migrate(owner_dsn: str, schema: str, migrations: tuple[Migration, ...]
         await connection.close()
 
 
+async def check(pool: Pool, schema: str, migrations: tuple[Migration, ...]) -> None:
+    """For who only reads: whether `schema` is what this Amends was written for. Raises NewerSchema or OlderSchema with the way out."""
+    applied: dict[str, str] = {}
+    if await pool.fetchval(IS_THERE):
+        applied = {row["name"]: row["checksum"] for row in await pool.fetch(APPLIED)}
+        _refuse_strangers(schema, applied, migrations)
+    missing = [m.name for m in migrations if m.name not in applied]
+    if missing:
+        raise OlderSchema(f"the schema {schema} lacks {missing[0]}{' and more' if missing[1:] else ''}; run `amends migrate` first")
+
+
 async def _ensure_role(connection: "asyncpg.Connection[asyncpg.Record]", role: str, password: str | None) -> None:
     if not await connection.fetchval("select 1 from pg_roles where rolname = $1", role):
-        await connection.execute(f"create role {role} login")
+        # Roles belong to the whole server: the migration of another of its databases may be making this one.
+        with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+            async with connection.transaction():
+                await connection.execute(f"create role {role} login")
     if password is not None:
         quoted = await connection.fetchval("select quote_literal($1::text)", password)
         await connection.execute(f"alter role {role} password {quoted}")

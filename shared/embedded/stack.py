@@ -5,9 +5,6 @@ start after kill -9 stops what it finds and goes on with everything that was sto
 """
 
 import asyncio
-import base64
-import hashlib
-import hmac
 import json
 import os
 import socket
@@ -15,13 +12,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
-from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
-from shared.db import DATABASE_DOWN, NewerSchema, Pool, open_pool
+from shared.db import Pool, open_pool, open_service_pool, password_of, role_of
 from shared.embedded.devclock import DevClock, clock_routes
 from shared.embedded.kafka import EmbeddedKafka
 from shared.embedded.keys import Keys, keys_of
@@ -29,26 +23,18 @@ from shared.embedded.phone import Phone
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.embedded.processes import Claim, EmbeddedError
 from shared.kernel.clock import MovableClock
-from shared.messaging.broker import BrokerLostItsMemory
 from shared.runtime import Host, Process, Service
 from shared.runtime.host import migrate_service
+from shared.runtime.serving import close
+from shared.runtime.trouble import sentence_of
 from shared.settings import Settings
 from shared.telemetry import logs
 from shared.vault import Vault
-from shared.web.app import HttpServer, PortTaken, make_app
+from shared.web.app import HttpServer, make_app
 
 Build = Callable[[Host], Service]
 RUN_FILE: Final = "run.json"
 PHONE_NUMBER: Final = "+12025550100"
-WAY_OUT: Final = "check AMENDS_POSTGRES__DSN and AMENDS_KAFKA__BOOTSTRAP_SERVERS"
-
-# A server of one's own that says no, and one that does not answer.
-REFUSED: Final = (
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
-)
-AWAY: Final = (*DATABASE_DOWN, KafkaError)
 
 
 class Stack:
@@ -95,7 +81,7 @@ class Stack:
     async def _start(self) -> None:
         self._claim.take()
         _writable(self.data)
-        port = self.settings.http.port or _free_port(self.settings.http.host)
+        port = self.settings.http.port_of("console") or _free_port(self.settings.http.host)
         _check_port(self.settings.http.host, port)
         keys = keys_of(self.data)
         self._say("Starting …")
@@ -109,16 +95,8 @@ class Stack:
         self.dev = DevClock(self.clock, self.data / "clock.json", extra_busy=lambda: phone.busy > 0)
         self.dev.load()
         host = self._host(keys, public_url, port)
-        kafka = self.settings.kafka
-        self.process = Process(
-            host,
-            [build for build, _ in self._builders.values()],
-            bootstrap_servers=servers,
-            partitions=kafka.partitions,
-            replication_factor=kafka.replication_factor,
-            retention_ms=kafka.retention_ms,
-            ingress_hours=kafka.ingress_retention_hours,
-        )
+        builders = [build for build, _ in self._builders.values()]
+        self.process = Process(host, builders, bootstrap_servers=servers, **self.settings.kafka.topics)
         self.dev.process = self.process
         app = make_app(
             [*self.process.routers(), self.phone.router(), *clock_routes(self.dev)],
@@ -153,14 +131,10 @@ class Stack:
         """A service's connections, as its own role wherever the server lets that role in, else as the owner."""
         size = self.settings.postgres.pool_size
         if self.postgres is not None:
-            return await open_pool(self.postgres.dsn(user=f"amends_{name}"), schema=name, size=size)
+            return await open_pool(self.postgres.dsn(user=role_of(name)), schema=name, size=size)
         if getattr(self.settings.postgres, name) is not None:
             return await open_pool(self._own_dsn(name), schema=name, size=size)
-        try:
-            return await open_pool(_as_role(owner_dsn, f"amends_{name}", self._role_password(name, keys)), schema=name, size=size)
-        except REFUSED:
-            self._log.warning("a service works as the owner of the database", service=name, role=f"amends_{name}")
-            return await open_pool(owner_dsn, schema=name, size=size)
+        return await open_service_pool(owner_dsn, name, password=self._role_password(name, keys), size=size)
 
     def _own_dsn(self, name: str) -> str:
         dsn = self.settings.postgres.dsn_of(name)
@@ -174,9 +148,7 @@ class Stack:
         """What a service's role signs in with on a server of one's own: derived, not kept. None where the DSN brings its own."""
         if getattr(self.settings.postgres, name) is not None:
             return None
-        chosen = self.settings.vault.index_key
-        secret = _bytes(chosen.get_secret_value() if chosen else keys.index_key)
-        return hmac.new(secret, f"postgres role {name}".encode(), hashlib.sha256).hexdigest()
+        return password_of(name, self.settings.vault.texts(keys.master_key, keys.index_key)[2])
 
     def _host(self, keys: Keys, public_url: str, port: int) -> Host:
         sms = self.settings.sms.model_copy(
@@ -189,15 +161,10 @@ class Stack:
         )
         # With an account of one's own the texts leave for good; without one they go to the phone on the page.
         settings = self.settings if self.settings.sms.account_sid else self.settings.model_copy(update={"sms": sms})
-        chosen = self.settings.vault
-        vault = Vault.from_keys(
-            chosen.key_id,
-            {
-                chosen.key_id: _bytes(chosen.master_key.get_secret_value() if chosen.master_key else keys.master_key),
-                **{key_id: _bytes(key.get_secret_value()) for key_id, key in chosen.retired_keys.items()},
-            },
-            _bytes(chosen.index_key.get_secret_value() if chosen.index_key else keys.index_key),
-        )
+        try:
+            vault = Vault.from_text(*self.settings.vault.texts(keys.master_key, keys.index_key))
+        except ValueError as fault:
+            raise EmbeddedError(f"{str(fault)[:1].upper()}{str(fault)[1:]}.") from fault
         signing = keys.signing
         return Host(
             pools=self._pools,
@@ -241,7 +208,7 @@ class Stack:
         if self.dev is not None:
             with suppress(OSError):
                 self.dev.keep()
-        await asyncio.gather(*(_close(pool) for pool in self._pools.values()))
+        await asyncio.gather(*(close(pool) for pool in self._pools.values()))
         self._pools.clear()
         stopping = [server.stop() for server in (self.kafka, self.postgres) if server is not None]
         await asyncio.gather(*stopping, return_exceptions=True)
@@ -249,32 +216,12 @@ class Stack:
         self._claim.give_back()
 
 
-async def _close(pool: Pool) -> None:
-    try:
-        await asyncio.wait_for(pool.close(), 2)
-    except TimeoutError:
-        pool.terminate()
-
-
 def _sentence(error: BaseException, data: Path) -> BaseException:
     """What people read where something is in the way; a bug of ours stays what it is."""
-    if isinstance(error, NewerSchema | PortTaken | BrokerLostItsMemory):
-        said = str(error)
-        return EmbeddedError(f"{said[:1].upper()}{said[1:]}.")
-    if isinstance(error, REFUSED):
-        return EmbeddedError(f"PostgreSQL refuses us ({error}); check AMENDS_POSTGRES__DSN and the services' own DSNs.")
     if isinstance(error, OSError) and error.filename:
         return EmbeddedError(f"The folder {data} cannot be used ({error}); name another with --data DIR.")
-    if isinstance(error, AWAY):
-        return EmbeddedError(f"A server does not answer ({str(error) or type(error).__name__}); {WAY_OUT}.")
-    return error
-
-
-def _as_role(dsn: str, role: str, password: str | None) -> str:
-    """The same database for another role."""
-    parts = urlsplit(dsn)
-    address = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{role}{f':{password}' if password else ''}@{address}"))
+    said = sentence_of(error)
+    return error if said is None else EmbeddedError(said)
 
 
 def _writable(data: Path) -> None:
@@ -306,16 +253,6 @@ def _check_port(host: str, port: int) -> None:
 
 def _name(host: str) -> str:
     return "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host
-
-
-def _bytes(key: str) -> bytes:
-    try:
-        raw = base64.b64decode(key, validate=True)
-    except ValueError:
-        raw = b""
-    if len(raw) != 32:
-        raise EmbeddedError("A vault key is not 32 bytes in base64; make one with `openssl rand -base64 32`.")
-    return raw
 
 
 def _secret(text: str) -> SecretStr:

@@ -156,14 +156,23 @@ async def commit_once(engine: Engine, told: dict[tuple[str, int], int]) -> None:
 
 
 def dead_subscribers(engine: Engine) -> list[str]:
-    """Topics whose subscriber does not run or has no partition: what `ping()` does not notice."""
+    """Topics whose subscriber does not run or has not joined its group: what `ping()` does not notice."""
     dead = []
     for topic, subscriber in engine.subscribers.items():
         tasks = getattr(subscriber, "tasks", [])
         alive = subscriber.running and subscriber.consumer is not None and any(not task.done() for task in tasks)
-        if not alive or not subscriber.consumer.assignment():
+        if not alive or not _has_joined(subscriber.consumer):
             dead.append(topic)
     return dead
+
+
+def _has_joined(consumer: AIOKafkaConsumer) -> bool:
+    """Whether the group has told this member its partitions, none among them where there are more members than partitions.
+
+    aiokafka's public `assignment()` is empty either way.
+    """
+    subscription = consumer._subscription.subscription
+    return subscription is not None and subscription.assignment is not None
 
 
 async def provision(bootstrap_servers: str, *, partitions: int, replication_factor: int, retention_ms: int, ingress_hours: int) -> None:
@@ -248,7 +257,12 @@ async def _has_position(bootstrap_servers: str, group: str, places: list[TopicPa
         if was_heard and len(start) == len(places):
             return False
         if start:
-            await consumer.commit(start)
+            try:
+                await consumer.commit(start)
+            except KafkaError:
+                # A process beside this one was faster, and has joined since: then the positions are there.
+                if any([await consumer.committed(place) is None for place in start]):
+                    raise
         return True
     finally:
         await consumer.stop()

@@ -29,8 +29,9 @@ SHARED_ROOMS = ("messaging", "timers", "reference", "web")
 class Host:
     """One process. `pools` by service; `settings` is the tree's parts that services read (`host.settings.sms`), never the environment.
 
-    `public_url` is how patients and providers reach us; `service_urls` where each service answers HTTP, by name; `is_demo` whether built-in
-    demo people may sign in and `/dev` exists; `member` this process's lasting name in the consumer groups, where it is the only one.
+    `public_url` is how patients and providers reach us, `pages_url` the same for patients' pages, where that is another; `service_urls`
+    where each service answers HTTP, by name; `is_demo` whether built-in demo people may sign in and `/dev` exists; `member` this process's
+    lasting name in the consumer groups, where it is the only one.
     """
 
     pools: Mapping[str, Pool]
@@ -38,6 +39,7 @@ class Host:
     vault: Vault
     settings: Any
     public_url: str
+    pages_url: str | None = None
     service_urls: Mapping[str, str] = field(default_factory=dict)
     signing_key: Ed25519PrivateKey | None = None
     verifying_key: Ed25519PublicKey | None = None

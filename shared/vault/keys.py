@@ -4,6 +4,7 @@ Called by: use cases through the `Vault` that the process holds.
 Invariant: the current master key seals, every held one opens; a data key leaves this room only wrapped.
 """
 
+import base64
 import hmac
 import os
 from collections.abc import Mapping
@@ -98,6 +99,11 @@ class Vault(_Secret):
             raise ValueError("the index key must not be one of the master keys")
         return cls(current_id.encode(), {key_id.encode(): AESGCM(key) for key_id, key in keys.items()}, index_key)
 
+    @classmethod
+    def from_text(cls, current_id: str, keys: Mapping[str, str], index_key: str) -> Self:
+        """`from_keys` with each key as settings hold it: 32 bytes in base64. ValueError, which never shows a key."""
+        return cls.from_keys(current_id, {key_id: _raw(key) for key_id, key in keys.items()}, _raw(index_key))
+
     def new_key(self) -> tuple[DataKey, bytes]:
         """A new data key and its wrapped form, which is to be stored; erasing that erases what was sealed."""
         key_id, key = os.urandom(DATA_KEY_ID_BYTES), fresh_key()
@@ -160,6 +166,16 @@ class Vault(_Secret):
 
     def __repr__(self) -> str:
         return f"Vault(current={self._current.decode()!r}, {len(self._ciphers)} keys)"
+
+
+def _raw(key: str) -> bytes:
+    try:
+        raw = base64.b64decode(key, validate=True)
+    except ValueError:
+        raw = b""
+    if len(raw) != KEY_BYTES:
+        raise ValueError("a vault key is not 32 bytes in base64; make one with `openssl rand -base64 32`")
+    return raw
 
 
 def fresh_key() -> bytes:

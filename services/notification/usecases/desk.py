@@ -19,7 +19,8 @@ NUMBER = "phone"
 
 @dataclass(frozen=True)
 class Desk:
-    """`public_url` is how patients reach us, `contact` the number that HELP names, `webhook_token` what the provider signs with."""
+    """`public_url` is how the provider reaches us, `pages_url` where patients' pages are, `contact` the number that HELP names,
+    `webhook_token` what the provider signs with."""
 
     engine: Engine
     vault: Vault
@@ -27,6 +28,7 @@ class Desk:
     rules: Rules
     gateway: SmsGateway
     public_url: str
+    pages_url: str
     programme: str
     webhook_token: str
     contact: str | None = None

@@ -170,7 +170,7 @@ def _text(known: Directory, rows: dict[UUID, Row], told: Sequence[Notice], now: 
     recipient = known.recipient(first, known.number(first) if first.patient_ref else None)
     link, secret = _link(first, now) if first.case_id and any(desk.words[n.template].has_link for n in told) else (None, None)
     setting = Setting(
-        desk.programme, zone, f"{desk.public_url}/p/{secret}" if secret else None, is_first, "compensation" in recipient.consents
+        desk.programme, zone, f"{desk.pages_url}/p/{secret}" if secret else None, is_first, "compensation" in recipient.consents
     )
     return compose(desk.words, [(n.template, _facts(desk, known, rows[n.notice_id])) for n in told], setting), link
 

@@ -18,7 +18,7 @@ KEYS = {name: base64.b64encode(bytes(32)).decode() for name in ("AMENDS_VAULT__M
 def test_an_empty_environment_is_fully_embedded() -> None:
     found = read({"PATH": "/bin"})
     assert found.is_embedded
-    assert (found.http.host, found.http.port) == ("127.0.0.1", 8080)
+    assert (found.http.host, found.http.port_of("console"), found.http.port_of("intake")) == ("127.0.0.1", 8080, 8081)
     assert (found.texting.start, found.texting.end) == (time(9), time(20))
 
 
