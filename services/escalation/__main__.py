@@ -1,21 +1,23 @@
 """Who is wired to whom in escalation."""
 
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 from services.escalation import api, handlers, timers, usecases
-from services.escalation.domain.plan import Policies
+from services.escalation.domain.plan import TABLES, Policies
 from services.escalation.usecases import Desk
 from shared.runtime import Host, Service
 
 HERE = Path(__file__).parent
-TABLES = ("severity", "sla", "pauses")
 
 
 def build(host: Host) -> Service:
     """Escalation, ready to start."""
     engine = host.engine("escalation", schema=HERE / "schema")
-    policies = Policies.load(*((HERE / "policy" / f"{name}.toml").read_text("utf-8") for name in TABLES))
+    texts = {name: [file.read_text("utf-8") for file in sorted((HERE / "policy" / name).glob("*.toml"))] for name in TABLES}
+    # Where it is still yesterday, the policy of yesterday is asked for.
+    policies = Policies.load(texts, (engine.clock.now() - timedelta(days=1)).date())
     desk = Desk(engine=engine, vault=host.vault, policies=policies)
     return Service(
         engine=engine,

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from services.escalation.domain.case import Case
 from services.escalation.domain.explain import Recorded
+from services.escalation.domain.plan import Facts
 from shared.contracts.cases import CaseEvent, CaseOpened, IncidentAttached, Paging
 from shared.contracts.incidents import Incident
 from shared.db import Connection
@@ -22,6 +23,7 @@ from shared.kernel.errors import Transient
 _NAMES: Final = tuple(field.name for field in fields(Case))
 _COLUMNS: Final = ", ".join(_NAMES)
 _CASE: Final = TypeAdapter(Case)
+_FACTS: Final = TypeAdapter(Facts)
 # What every event repeats and the case's own row has; the targets stay, for they are what the clock is explained from.
 _REPEATED: Final = (set(CaseEvent.model_fields) | {"incident"}) - {"targets"}
 
@@ -60,9 +62,13 @@ insert into case_events (case_id, version, type, at, by, data)
 select * from unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::text[], $6::jsonb[])
 """
 ADD_INCIDENTS: Final = """
--- Which incident went to which case.
-insert into case_incidents (incident_id, case_id, incident_type, at)
-select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[])
+-- Which incident went to which case, and what of it the case is planned by.
+insert into case_incidents (incident_id, case_id, incident_type, at, facts)
+select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::jsonb[])
+"""
+FACTS: Final = """
+-- What the incidents of a case said that it is planned by, the first one first.
+select facts from case_incidents where case_id = $1 and facts is not null order by at, created_at, incident_id
 """
 KNOWN_INCIDENTS: Final = "select incident_id from case_incidents where incident_id = any($1::uuid[])"
 NUMBERS: Final = """
@@ -183,7 +189,9 @@ async def save(conn: Connection, cases: Collection[Case], events: Sequence[CaseE
         rows = [(e.case_id, e.version, e.type_name, e.at, e.by, _told(e)) for e in events]
         await conn.execute(ADD_EVENTS, *_columns(rows))
     incidents = [
-        (e.incident.incident_id, e.case_id, e.incident.incident_type, e.at) for e in events if isinstance(e, CaseOpened | IncidentAttached)
+        (e.incident.incident_id, e.case_id, e.incident.incident_type, e.at, _FACTS.dump_python(Facts.of(e.incident), mode="json"))
+        for e in events
+        if isinstance(e, CaseOpened | IncidentAttached)
     ]
     if incidents:
         await conn.execute(ADD_INCIDENTS, *_columns(incidents))
@@ -192,6 +200,11 @@ async def save(conn: Connection, cases: Collection[Case], events: Sequence[CaseE
 async def known_incidents(conn: Connection, incidents: Iterable[Incident]) -> set[UUID]:
     """Which of these are in a case already."""
     return {row["incident_id"] for row in await conn.fetch(KNOWN_INCIDENTS, [incident.incident_id for incident in incidents])}
+
+
+async def facts(conn: Connection, case_id: UUID) -> list[Facts]:
+    """What the case's incidents said, the first one first; without those of a time when it was not kept."""
+    return [_FACTS.validate_python(row["facts"]) for row in await conn.fetch(FACTS, case_id)]
 
 
 async def numbers(conn: Connection, count: int) -> list[int]:

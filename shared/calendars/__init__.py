@@ -6,7 +6,7 @@ Invariant: every instant in and out is aware and every instant out is UTC; inter
 so "is open", "due" and "open seconds" cannot disagree; elapsed time is UTC time, whatever the clocks on the wall do.
 """
 
-from shared.calendars.calendar import Calendar
+from shared.calendars.calendar import DAYS, Calendar
 from shared.calendars.days import BadCalendar, NeverOpens, OutOfRange
 from shared.calendars.opentime import (
     before,
@@ -22,6 +22,7 @@ from shared.calendars.public import public_holidays
 from shared.calendars.wall import wall_to_utc
 
 __all__ = [
+    "DAYS",
     "BadCalendar",
     "Calendar",
     "NeverOpens",

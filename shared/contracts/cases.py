@@ -23,16 +23,19 @@ RootCause = Literal[
 
 
 class Target(Contract):
-    """One promise of a milestone by a deadline."""
+    """One promise of a milestone by a deadline. `missed`: how many earlier rounds of a recurring one (update) ended late."""
 
     milestone: Milestone
     state: TargetState = "running"
     due_at: datetime | None = None
     warned: bool = False
     met_at: datetime | None = None
-    # What it was counted with: open seconds, and the version of the store's hours (None in events from before these were told).
+    # What it was counted with: open seconds (elapsed ones where `is_elapsed`), and the version of the store's hours (None in events from
+    # before these were told).
     open_seconds: int | None = None
+    is_elapsed: bool = False
     hours: int | None = None
+    missed: int = 0
 
 
 class PolicyRef(Contract):
@@ -102,11 +105,15 @@ class SeverityRaised(CaseEvent):
 class CaseReplanned(CaseEvent):
     """What still runs was counted anew from the start of its segment, pauses left out; breaches and results stay.
 
-    `why`: the store's hours changed, a person moved the case to another plan, or its targets were rebuilt from its history.
+    `why`: the store's hours changed, a person moved the case to the plan that the tables in force give, or its targets were rebuilt from
+    its history. With another plan: `row` of `policy` decided, `was` and `was_severity` are those before.
     """
 
     type_name: ClassVar[str] = "amends.case.replanned"
     why: ReplanReason
+    row: str | None = None
+    was: PolicyRef | None = None
+    was_severity: int | None = None
 
 
 class CaseAcknowledged(CaseEvent):
@@ -142,17 +149,20 @@ class NoteAdded(CaseEvent):
 
 
 class TargetMet(CaseEvent):
+    """A milestone was reached. Its event carries the next round already where one begins: the update, after each contact."""
+
     type_name: ClassVar[str] = "amends.case.target_met"
     milestone: Milestone
     late: bool
 
 
 class TargetAtRisk(Paging):
-    """A warning to the owner, at `percent` of the target's open time."""
+    """A warning to the owner, at `percent` of the target's time; one that is set so long before the due time has `minutes_before`."""
 
     type_name: ClassVar[str] = "amends.case.target_at_risk"
     milestone: Milestone
     percent: int
+    minutes_before: int | None = None
     due_at: datetime
 
 
@@ -178,7 +188,9 @@ class ClockPaused(CaseEvent):
     until: datetime | None = None
 
 
-class ClockResumed(CaseEvent):
+class ClockResumed(Paging):
+    """The clock runs again; `page` are told where nobody asked for it, because the time of the reason is used up."""
+
     type_name: ClassVar[str] = "amends.case.clock_resumed"
     reason: str
 

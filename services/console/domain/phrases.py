@@ -129,6 +129,7 @@ TEMPLATES: Final = {
     "assigned": "that the case is theirs",
     "warning": "a warning",
     "breached": "that a deadline passed",
+    "clock_resumed": "that the clock runs again",
     "ack_list": "a question which case",
     "ack_none": "that nothing waits",
     "which_case": "a question which case",

@@ -79,7 +79,7 @@ def row_of(event: CaseEvent) -> QueueRow:
         next_milestone=first.milestone if first else None,
         next_due_at=due,
         urgent_at=due or NEVER,
-        breached=sum(target.state in ("breached", "met_late") for target in event.targets),
+        breached=sum((target.state in ("breached", "met_late")) + target.missed for target in event.targets),
         targets=[target.model_dump(mode="json") for target in event.targets],
         contact_by=event.next_contact_by if isinstance(event, CaseOpened) else None,
     )

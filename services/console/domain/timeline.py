@@ -152,7 +152,7 @@ def _raised(data: Data, r: Reading) -> Told:
 
 def _replanned(data: Data, r: Reading) -> Told:
     why = {"hours_changed": "The store's hours changed", "rebuilt": "The case's clock was repaired from its history"}
-    return f"{why.get(data.get('why', ''), 'The case was moved to another plan')}, so its deadlines were counted anew.", "plain"
+    return f"{why.get(data.get('why', ''), 'The case was moved to the policy of the day')}, so its deadlines were counted anew.", "plain"
 
 
 def _acknowledged(data: Data, r: Reading) -> Told:
@@ -207,7 +207,8 @@ def _paused(data: Data, r: Reading) -> Told:
 
 
 def _resumed(data: Data, r: Reading) -> Told:
-    return "The clock runs again.", "plain"
+    used_up = f"The time to wait is used up, so the clock runs again. {_told(data, r)}"
+    return (used_up, "warn") if data.get("page") else ("The clock runs again.", "plain")
 
 
 def _promised(data: Data, r: Reading) -> Told:

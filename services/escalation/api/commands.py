@@ -14,6 +14,7 @@ from shared.web import Principal, check_etag, etag, requires
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
 Answer = Response[dict[str, Any]]
 WRITE = [requires("cases:write")]
@@ -38,10 +39,11 @@ class TellStory(Body):
 class Act(Body):
     kind: Literal["call", "visit", "text", "email", "remake", "adjustment", "order_expedited", "delivery", "other"]
     note: Words | None = None
+    then_pause: Reason | None = Field(default=None, description="Wait after it, in one act: for a reason as `pause` takes it.")
 
 
 class Pause(Body):
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    reason: Reason
 
 
 class Resolve(Body):
@@ -51,6 +53,10 @@ class Resolve(Body):
 
 
 class Reopen(Body):
+    reason: Said
+
+
+class Replan(Body):
     reason: Said
 
 
@@ -90,7 +96,7 @@ async def record_case_action(desk: Desk, principal: Principal, case_name: str, d
     """What was done for the patient."""
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)
-        view = await usecases.record_action(desk, tx, asked, data.kind, data.note)
+        view = await usecases.record_action(desk, tx, asked, data.kind, data.note, data.then_pause)
     return _answer(view)
 
 
@@ -118,6 +124,15 @@ async def resume_case(desk: Desk, principal: Principal, case_name: str, if_match
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)
         view = await usecases.resume(desk, tx, asked)
+    return _answer(view)
+
+
+@post("/v1/cases/{case_name:str}/re-plan", status_code=200, guards=WRITE)
+async def replan_case(desk: Desk, principal: Principal, case_name: str, data: Replan, if_match: IfMatch = None) -> Answer:
+    """By the tables in force now, for a manager: targets count anew from the start, breaches stay."""
+    async with desk.engine.transaction() as tx:
+        asked = _asked(case_name, principal, if_match)
+        view = await usecases.replan(desk, tx, asked, data.reason)
     return _answer(view)
 
 
@@ -164,6 +179,7 @@ ROUTES = [
     add_case_note,
     pause_case,
     resume_case,
+    replan_case,
     resolve_case,
     close_case,
     reopen_case,

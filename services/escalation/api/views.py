@@ -29,6 +29,8 @@ def case_body(view: CaseView) -> dict[str, Any]:
         "incidents": case.incidents,
         "opened_at": case.opened_at,
         "policy": {"name": case.plan.name, "version": case.plan.version},
+        "decision": case.plan.decision,
+        "severity_decision": case.plan.severity_decision,
         "story": {
             "confirmed": case.story_confirmed,
             "verbatim": view.story.verbatim,
@@ -63,6 +65,13 @@ def clock_body(told_clock: Clock) -> dict[str, Any]:
         "timezone": told_clock.timezone,
         "now": told_clock.now,
         "patient_clock_seconds": told_clock.patient_seconds,
+        "policy": {"name": case.plan.name, "version": case.plan.version},
+        "decision": case.plan.decision,
+        "severity_decision": case.plan.severity_decision,
+        "warnings": {
+            "percents": list(case.plan.warn_percents),
+            "minutes_before": [seconds // 60 for seconds in case.plan.warn_before_seconds],
+        },
         "pauses": [{"reason": pause.reason, "from": pause.starts_at, "to": pause.ends_at} for pause in case.pauses],
         "targets": [
             {
@@ -71,7 +80,11 @@ def clock_body(told_clock: Clock) -> dict[str, Any]:
                 "segment": line.target.segment,
                 "state": line.target.state,
                 "starts_at": line.target.starts_at,
-                "open_seconds": line.target.open_seconds,
+                "counts": "elapsed" if line.target.is_elapsed else "open",
+                "open_seconds": None if line.target.is_elapsed else line.target.open_seconds,
+                "seconds": line.target.open_seconds,
+                "round": line.target.round or None,
+                "missed": line.target.missed,
                 "due_at": line.target.due_at,
                 "met_at": line.target.met_at,
                 "breached_at": line.target.breached_at,

@@ -1,15 +1,17 @@
-"""A case counted anew, by a recorded act: the hours of its store changed.
+"""A case counted anew, by a recorded act: the hours of its store changed, or a person asked for the plan of the day.
 
-Invariant: due times are those that the hours of now give from the start of the segment, pauses left out, so hours that are changed back
-give back the same; what is met or breached stays as it was.
+Invariant: due times are those that the hours and the plan of now give from the start of the segment, pauses left out, so what is changed
+back gives back the same; what is met or breached stays as it was.
 """
 
 from datetime import datetime
 
 from services.escalation.domain import clock, ladder
-from services.escalation.domain.case import Case, Store, Turn
+from services.escalation.domain.case import Case, Plan, Store, Turn
 from shared.contracts import cases as say
+from shared.contracts.cases import PolicyRef
 from shared.kernel.decision import Decision
+from shared.kernel.errors import Rejected
 
 
 def on_new_hours(case: Case, store: Store, now: datetime) -> Decision[Case]:
@@ -25,4 +27,28 @@ def on_new_hours(case: Case, store: Store, now: datetime) -> Decision[Case]:
     ladder.replan_step(turn)
     if turn.case != case:
         turn.say(say.CaseReplanned, why="hours_changed")
+    return turn.decision()
+
+
+def on_new_plan(case: Case, plan: Plan, store: Store, now: datetime, by: str | None, role: str | None) -> Decision[Case]:
+    """`plan` is what the tables in force now give the case. The plan it has already: an empty decision.
+
+    A manager's to ask for, since it may move deadlines away; `role` is None for a machine's key. Raises Rejected.
+    """
+    turn = Turn(case, store, now, by)
+    if role == "associate":
+        raise Rejected("forbidden", "A manager has a case planned anew.")
+    if not case.is_live:
+        raise Rejected(f"case-{case.status}", f"The case is {case.status}; reopen it first.")
+    if plan == case.plan:
+        return turn.decision()
+    turn.touch()
+    turn.change(plan=plan, severity=plan.severity)
+    clock.replan(turn)
+    clock.replan_waits(turn)
+    ladder.replan_step(turn)
+    was = PolicyRef(name=case.plan.name, version=case.plan.version)
+    row = plan.decision["row"] if plan.decision else None
+    turn.say(say.CaseReplanned, why="plan_changed", row=row, was=was, was_severity=case.severity)
+    ladder.wake(turn)
     return turn.decision()

@@ -2,24 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, get_args
 from uuid import UUID
 
-from shared.calendars import Calendar, NeverOpens, due_at
+from shared.calendars import DAYS, Calendar, NeverOpens, before, due_at, open_seconds
 from shared.contracts import cases as contract
 from shared.contracts.cases import CaseEvent, Milestone, PolicyRef, Status, TargetState
 from shared.contracts.ingress import Catalyst
 from shared.contracts.patients import PayerClass
 from shared.kernel.decision import Cancel, Decision, Schedule, Timer
 
+ORDER: tuple[Milestone, ...] = get_args(Milestone)
 UNMET: tuple[TargetState, ...] = ("running", "paused", "breached")
 TOP_LEVEL = 2
+# Elapsed time is open time of a place that never closes, so that pauses, warnings and percentages are the same arithmetic for both.
+ALWAYS = Calendar("UTC", dict.fromkeys(DAYS, (("00:00", "24:00"),)))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The SLA plan a case was opened with, whole, so that a later table changes nothing. Seconds are open time of the store."""
+    """The SLA plan a case was opened with, whole, so that a later table changes nothing.
+
+    Seconds are open time of the store, but for the targets in `elapsed`. `decision` and `severity_decision` are the rows that decided, as
+    `Match.record` gives them: table, version, row, inputs.
+    """
 
     name: str
     version: int
@@ -32,6 +39,11 @@ class Plan:
     expiry_seconds: int
     silent_seconds: int
     pause_budgets: dict[str, int]
+    # So long before the due time, in the time of the target, the owner is warned too; longest first.
+    warn_before_seconds: tuple[int, ...] = ()
+    elapsed: tuple[Milestone, ...] = ()
+    decision: dict[str, Any] | None = None
+    severity_decision: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,16 @@ class Target:
     met_at: datetime | None = None
     # The version of the store's hours it was counted with; 0 where that was not written down yet.
     hours: int = 0
+    is_elapsed: bool = False
+    warned_before: tuple[int, ...] = ()
+    next_warning: str | None = None
+    round: int = 0
+    missed: int = 0
+
+    @property
+    def generation(self) -> int:
+        """What its timers are numbered by: each round of what recurs is another, so that none is armed twice."""
+        return self.round or self.segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +133,7 @@ class Case:
     @property
     def current(self) -> tuple[Target, ...]:
         """The targets of the running segment, in the order of the milestones."""
-        return tuple(target for target in self.targets if target.segment == self.segment)
+        return tuple(sorted((t for t in self.targets if t.segment == self.segment), key=lambda t: ORDER.index(t.milestone)))
 
     def target(self, milestone: Milestone) -> Target | None:
         """The running segment's target of a milestone."""
@@ -137,16 +159,36 @@ class Store:
     hours: int = 0  # the version of what the directory told of it
 
 
-def open_due(case: Case, store: Store, start: datetime, seconds: int) -> datetime:
-    """`start` plus open time, the case's pauses left out.
+def open_due(case: Case, store: Store, start: datetime, seconds: int, *, is_elapsed: bool = False) -> datetime:
+    """`start` plus open time (or elapsed time), the case's pauses left out.
 
-    Plain elapsed time for a store that never opens, so that no case is without a deadline.
+    Elapsed time for a store that never opens, so that no case is without a deadline.
     """
     pauses = [(pause.starts_at, pause.ends_at) for pause in case.pauses]
+    if is_elapsed:
+        return due_at(ALWAYS, start, seconds, pauses)
     try:
         return due_at(store.calendar, start, seconds, pauses)
     except NeverOpens:
-        return start + timedelta(seconds=seconds)
+        return due_at(ALWAYS, start, seconds, pauses)
+
+
+def open_before(case: Case, store: Store, due: datetime, seconds: int, *, is_elapsed: bool = False) -> datetime:
+    """The last moment with so much open time (or elapsed time) to go before `due`, the case's pauses left out."""
+    pauses = [(pause.starts_at, pause.ends_at) for pause in case.pauses]
+    if is_elapsed:
+        return before(ALWAYS, due, seconds, pauses)
+    try:
+        return before(store.calendar, due, seconds, pauses)
+    except NeverOpens:
+        return before(ALWAYS, due, seconds, pauses)
+
+
+def elapsed_percent(case: Case, target: Target, store: Store, now: datetime) -> int:
+    """How much of a target's time is gone, pauses left out, floored; for display only."""
+    calendar = ALWAYS if target.is_elapsed else store.calendar
+    pauses = [(pause.starts_at, pause.ends_at) for pause in case.pauses]
+    return open_seconds(calendar, target.starts_at, now, pauses) * 100 // max(target.open_seconds, 1)
 
 
 class Turn:
@@ -182,9 +224,9 @@ class Turn:
         """The same, waking people."""
         self.say(event, page=people, generation=self.case.generation, **extra)
 
-    def due(self, start: datetime, seconds: int) -> datetime:
-        """Open time of this store from `start`."""
-        return open_due(self.case, self.store, start, seconds)
+    def due(self, start: datetime, seconds: int, *, is_elapsed: bool = False) -> datetime:
+        """Open time of this store from `start`, or elapsed time."""
+        return open_due(self.case, self.store, start, seconds, is_elapsed=is_elapsed)
 
     def schedule(self, kind: str, name: str, generation: int, at: datetime | None, **data: Any) -> None:
         self._timers.append(Schedule(kind, str(self.case.case_id), name, generation, at, data))
@@ -231,10 +273,12 @@ def told(case: Case) -> tuple[contract.Target, ...]:
             milestone=t.milestone,
             state=t.state,
             due_at=t.due_at,
-            warned=bool(t.warned),
+            warned=bool(t.warned or t.warned_before),
             met_at=t.met_at,
             open_seconds=t.open_seconds,
+            is_elapsed=t.is_elapsed,
             hours=t.hours or None,
+            missed=t.missed,
         )
         for t in case.current
     )

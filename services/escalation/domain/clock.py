@@ -1,16 +1,18 @@
-"""The clocks of a case: targets armed, warned, breached, met, moved, paused and stopped.
+"""The clocks of a case: targets armed, breached, met, moved, paused and stopped. Their warnings are set in `warning`.
 
 Invariant: a target is breached if and only if it was not met before its due time, to the microsecond; a breach stays, whatever is planned
-later.
-Timers: `target` (name: milestone), `warning` (milestone:percent), both with the segment as generation; `pause_end` (name: reason).
+later. The update recurs: each contact by a person ends its round and begins the next, and nothing else does.
+Timers: `target` (name: milestone), with the target's generation; `pause_end` (name: reason).
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
-from services.escalation.domain.case import Case, Pause, Store, Target, Turn
+from services.escalation.domain import warning
+from services.escalation.domain.case import UNMET, Case, Pause, Store, Target, Turn
 from shared.calendars import open_seconds
 from shared.contracts import cases as say
-from shared.contracts.cases import Milestone
+from shared.contracts.cases import Milestone, TargetState
 from shared.kernel.decision import Decision
 from shared.kernel.errors import Rejected
 
@@ -22,31 +24,37 @@ MET_BY: dict[str, tuple[Milestone, ...]] = {
 
 
 def arm(turn: Turn, starts_at: datetime) -> None:
-    """The targets of the case's running segment, with their timers."""
-    plan, segment = turn.case.plan, turn.case.segment
-    fresh = tuple(
-        Target(milestone, segment, starts_at, seconds, turn.due(starts_at, seconds), hours=turn.store.hours)
-        for milestone in MILESTONES
-        if (seconds := plan.seconds.get(milestone)) is not None
-    )
-    turn.change(targets=turn.case.targets + fresh)
-    for target in fresh:
-        _schedule(turn, target)
+    """The targets of the case's running segment, with their timers; the update begins with the first contact."""
+    for milestone in MILESTONES:
+        _begin(turn, milestone, starts_at)
 
 
 def replan(turn: Turn) -> None:
-    """The plan changed: what still runs is counted anew from the start of its segment, pauses left out; results stay."""
+    """The plan or the hours changed: what still runs is counted anew from its start, pauses left out; results stay.
+
+    What the plan has no more is cancelled, what it has and the case has not begins with the segment; an update, with this moment.
+    """
+    started = min(target.starts_at for target in turn.case.current)
     for target in turn.case.current:
+        seconds = turn.case.plan.seconds.get(target.milestone)
         if target.state not in ("running", "paused"):
             continue
-        seconds = turn.case.plan.seconds[target.milestone]
-        due = turn.due(target.starts_at, seconds) if target.state == "running" else None
-        if (seconds, due) == (target.open_seconds, target.due_at):
-            _schedule_warning(turn, target, not_before=turn.now)
+        if seconds is None:
+            _cancel(turn, turn.change_target(target, state="cancelled"), "re-planned")
+            continue
+        is_elapsed = target.milestone in turn.case.plan.elapsed
+        due = turn.due(target.starts_at, seconds, is_elapsed=is_elapsed) if target.state == "running" else None
+        if (seconds, due, is_elapsed) == (target.open_seconds, target.due_at, target.is_elapsed):
+            warning.schedule(turn, target, not_before=turn.now)
             continue
         # A deadline that the new plan puts into the past is breached at once, and what follows counts from now, not from before the plan.
-        moved = turn.change_target(target, open_seconds=seconds, due_at=due, hours=turn.store.hours)
+        moved = turn.change_target(target, open_seconds=seconds, due_at=due, is_elapsed=is_elapsed, hours=turn.store.hours)
         _schedule(turn, moved, not_before=turn.now)
+    for milestone in MILESTONES:
+        if turn.case.target(milestone) is None:
+            _begin(turn, milestone, started, not_before=turn.now)
+    if turn.case.target("update") is None:
+        _next_update(turn)
 
 
 def replan_waits(turn: Turn) -> None:
@@ -64,34 +72,25 @@ def replan_waits(turn: Turn) -> None:
 
 def meet(turn: Turn, milestones: tuple[Milestone, ...]) -> None:
     """A milestone was reached now: met, or met late if its due time has come."""
+    reached: list[tuple[Milestone, bool]] = []
     for milestone in milestones:
         target = turn.case.target(milestone)
-        if target is None or target.state not in ("running", "paused", "breached"):
+        if target is None or target.state not in UNMET:
             continue
         late = target.state == "breached" or _has_come(target.due_at, turn.now)
         breached_at = target.breached_at or (target.due_at if late else None)
-        turn.change_target(target, state="met_late" if late else "met", met_at=turn.now, breached_at=breached_at)
-        _cancel(turn, target, "met")
+        _cancel(turn, turn.change_target(target, state="met_late" if late else "met", met_at=turn.now, breached_at=breached_at), "met")
+        reached.append((milestone, late))
+    if "update" in milestones:
+        _next_update(turn)
+    for milestone, late in reached:
         turn.say(say.TargetMet, milestone=milestone, late=late)
 
 
-def warn(case: Case, milestone: Milestone, percent: int, segment: int, store: Store, now: datetime) -> Decision[Case]:
-    """`percent` of a target's open time is gone: its owner alone is told, once; the next warning of the target is set."""
-    turn = Turn(case, store, now)
-    target = case.target(milestone)
-    if not case.is_live or segment != case.segment or target is None or target.state != "running" or percent in target.warned:
-        return turn.decision()
-    target = turn.change_target(target, warned=(*target.warned, percent))
-    _schedule_warning(turn, target, above=percent)
-    owner = (case.owner_staff_id,) if case.owner_staff_id else ()
-    turn.page(say.TargetAtRisk, owner, milestone=milestone, percent=percent, due_at=target.due_at)
-    return turn.decision()
-
-
-def mark_breached(turn: Turn, milestone: Milestone, segment: int) -> bool:
+def mark_breached(turn: Turn, milestone: Milestone, generation: int) -> bool:
     """The due time of a target came: whether it was still owed."""
     target = turn.case.target(milestone)
-    if not turn.case.is_live or segment != turn.case.segment or target is None or target.state != "running":
+    if not turn.case.is_live or target is None or generation != target.generation or target.state != "running":
         return False
     turn.change_target(target, state="breached", breached_at=turn.now)
     return True
@@ -149,10 +148,10 @@ def resume(case: Case, store: Store, now: datetime, by: str | None) -> Decision[
 
 
 def pause_ran_out(case: Case, reason: str, number: int, store: Store, now: datetime) -> Decision[Case]:
-    """The budget of a reason is used up: the clock runs again by itself, and its owner hears of it through the event."""
+    """The budget of a reason is used up: the clock runs again by itself, and the owner is told."""
     turn = Turn(case, store, now)
     if case.paused_reason == reason and len(case.pauses) + 1 == number:
-        _run_again(turn, reason)
+        _run_again(turn, reason, (case.owner_staff_id,) if case.owner_staff_id else store.managers)
     return turn.decision()
 
 
@@ -171,15 +170,10 @@ def spent(case: Case, reason: str, store: Store) -> int:
 
 def shown_first(case: Case) -> Target | None:
     """The target to show: who takes it, then when a person is in touch, then the nearest of the rest, even where that is nearer."""
-    owed = [target for target in case.current if target.state in ("running", "paused", "breached")]
+    owed = [target for target in case.current if target.state in UNMET]
     order = {"acknowledge": 0, "contact": 1}
     far = case.opened_at + timedelta(days=36_500)
     return min(owed, key=lambda target: (order.get(target.milestone, 2), target.due_at or far), default=None)
-
-
-def elapsed_percent(target: Target, store: Store, now: datetime) -> int:
-    """How much of a target's open time is gone, floored; for display only."""
-    return open_seconds(store.calendar, target.starts_at, now) * 100 // max(target.open_seconds, 1)
 
 
 def _pause_ends(turn: Turn, reason: str, since: datetime) -> datetime:
@@ -188,12 +182,12 @@ def _pause_ends(turn: Turn, reason: str, since: datetime) -> datetime:
     return turn.due(since, max(left, 0))
 
 
-def _run_again(turn: Turn, reason: str) -> None:
-    """End the pause and plan what was paused anew, from the start of its segment with all pauses left out."""
+def _run_again(turn: Turn, reason: str, told: tuple[str, ...] = ()) -> None:
+    """End the pause and plan what was paused anew, from its start with all pauses left out. `told` are the people to tell."""
     end_pause(turn)
     for target in turn.case.current:
         if target.state == "paused":
-            due = turn.due(target.starts_at, target.open_seconds)
+            due = turn.due(target.starts_at, target.open_seconds, is_elapsed=target.is_elapsed)
             running = turn.change_target(target, state="running", due_at=due, hours=turn.store.hours)
             _schedule(turn, running, not_before=turn.now)
     case = turn.case
@@ -201,37 +195,46 @@ def _run_again(turn: Turn, reason: str) -> None:
         expires_at = turn.due(case.acknowledged_at, case.plan.expiry_seconds)
         turn.change(expires_at=expires_at)
         turn.schedule("ack_expiry", "ack", case.generation, expires_at)
-    turn.say(say.ClockResumed, reason=reason)
+    turn.page(say.ClockResumed, told, reason=reason)
+
+
+def _begin(turn: Turn, milestone: Milestone, starts_at: datetime, *, not_before: datetime | None = None, **fields: Any) -> None:
+    """A target of the running segment, where the plan has one; it stands where the clock stands."""
+    case = turn.case
+    seconds = case.plan.seconds.get(milestone)
+    if seconds is None:
+        return
+    is_elapsed, is_paused = milestone in case.plan.elapsed, case.paused_reason is not None
+    due = None if is_paused else turn.due(starts_at, seconds, is_elapsed=is_elapsed)
+    state: TargetState = "paused" if is_paused else "running"
+    fresh = Target(milestone, case.segment, starts_at, seconds, due, state, hours=turn.store.hours, is_elapsed=is_elapsed, **fields)
+    turn.change(targets=(*case.targets, fresh))
+    _schedule(turn, fresh, not_before=not_before)
+
+
+def _next_update(turn: Turn) -> None:
+    """The next word to the patient is owed from now on. Its round takes the place of the one before, which the events tell of."""
+    contact, last = turn.case.target("contact"), turn.case.target("update")
+    if "update" not in turn.case.plan.seconds or contact is None or contact.met_at is None:
+        return
+    number = 1 + max((target.round for target in turn.case.targets), default=0)
+    missed = 0
+    if last is not None:
+        missed = last.missed + (last.state == "met_late")
+        turn.change(targets=tuple(target for target in turn.case.targets if target is not last))
+    _begin(turn, "update", turn.now, round=number, missed=missed)
 
 
 def _schedule(turn: Turn, target: Target, not_before: datetime | None = None) -> None:
     """The timers of a target and of its next warning; both stand while it is paused."""
     at = target.due_at if target.due_at is None or not_before is None else max(target.due_at, not_before)
-    turn.schedule("target", target.milestone, target.segment, at)
-    _schedule_warning(turn, target, not_before=not_before)
-
-
-def _schedule_warning(turn: Turn, target: Target, above: int = 0, not_before: datetime | None = None) -> None:
-    """The first warning above `above` percent that was not given. One row a target: the next is set when it fires."""
-    is_set = False
-    for percent in turn.case.plan.warn_percents:
-        if percent in target.warned or percent <= above:
-            continue
-        name = f"{target.milestone}:{percent}"
-        warn_at = None if target.due_at is None else turn.due(target.starts_at, target.open_seconds * percent // 100)
-        if not is_set and (warn_at is None or not_before is None or warn_at >= not_before):
-            turn.schedule("warning", name, target.segment, warn_at)
-            is_set = True
-        elif not_before is not None:
-            # Behind us by a new plan, or set by the last one and not next by this: another warning, or the deadline itself, will tell.
-            turn.cancel("warning", "re-planned", name, target.segment)
+    turn.schedule("target", target.milestone, target.generation, at)
+    warning.schedule(turn, target, not_before=not_before)
 
 
 def _cancel(turn: Turn, target: Target, reason: str) -> None:
-    turn.cancel("target", reason, target.milestone, target.segment)
-    for percent in turn.case.plan.warn_percents:
-        if percent not in target.warned:
-            turn.cancel("warning", reason, f"{target.milestone}:{percent}", target.segment)
+    turn.cancel("target", reason, target.milestone, target.generation)
+    warning.cancel(turn, target, reason)
 
 
 def _has_come(due: datetime | None, now: datetime) -> bool:

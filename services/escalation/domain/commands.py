@@ -83,6 +83,13 @@ def act(case: Case, kind: ActionKind, store: Store, now: datetime, by: str | Non
     return turn.decision()
 
 
+def act_then_pause(case: Case, kind: ActionKind, reason: str, store: Store, now: datetime, by: str | None) -> Decision[Case]:
+    """Reply and wait for the patient, in one act: first it meets what it meets, then the clock stands. None of it without the other."""
+    acted = act(case, kind, store, now, by)
+    paused = clock.pause(acted.state, reason, store, now, by)
+    return Decision(paused.state, acted.events + paused.events, acted.timers + paused.timers)
+
+
 def add_note(case: Case, store: Store, now: datetime, by: str | None) -> Decision[Case]:
     """A note for colleagues; its words stay here."""
     turn = Turn(case, store, now, by)

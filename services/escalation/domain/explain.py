@@ -8,10 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.escalation.domain.case import Case, Store, Target
-from services.escalation.domain.clock import elapsed_percent
+from services.escalation.domain.case import Case, Store, Target, elapsed_percent
 
-WORDS = {"acknowledge": "somebody takes it", "contact": "a person is in touch", "action": "something is done", "resolve": "it is resolved"}
+WORDS = {
+    "acknowledge": "somebody takes it",
+    "contact": "a person is in touch",
+    "action": "something is done",
+    "update": "a person is in touch again",
+    "resolve": "it is resolved",
+}
+REPLANNED = {
+    "hours_changed": "The store's hours changed: counted anew from the start",
+    "plan_changed": "Planned anew by the policy of the day: counted from the start",
+    "rebuilt": "Rebuilt from what was recorded: counted anew from the start",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ def tell(case: Case, events: Sequence[Recorded], store: Store, now: datetime) ->
         ClockOfTarget(
             target,
             WORDS.get(target.milestone, target.milestone),
-            elapsed_percent(target, store, _stands_at(case, target, now)),
+            elapsed_percent(case, target, store, _stands_at(case, target, now)),
             tuple(_lines(target, events, store)),
         )
         for target in case.targets
@@ -78,24 +88,40 @@ def _lines(target: Target, events: Sequence[Recorded], store: Store) -> Iterator
             continue
         new_due = _instant(found.get("due_at"))
         if event.type in ("amends.case.opened", "amends.case.reopened"):
-            yield Line(event.at, "planned", f"{_length(target.open_seconds)} of open time, until {_wall(new_due, store)}.")
+            yield _planned(event, target, new_due, store)
         elif event.data.get("milestone") == target.milestone:
             yield _about(event, store)
+            if target.round and event.type == "amends.case.target_met":
+                yield _planned(event, target, new_due, store)
+        elif target.round and event.data.get("milestone") == "contact" and event.type == "amends.case.target_met":
+            yield _planned(event, target, new_due, store)
         elif event.type == "amends.case.clock_paused" and found.get("state") == "paused":
             yield Line(event.at, "paused", f"The clock stands: {str(event.data.get('reason', '')).replace('_', ' ')}.")
         elif event.type == "amends.case.clock_resumed" and found.get("state") == "running":
             yield Line(event.at, "resumed", f"The clock runs again, until {_wall(new_due, store)}.")
         elif new_due != due and new_due is not None and found.get("state") == "running":
-            yield Line(event.at, "re-planned", f"Severity rose: counted anew from the start, until {_wall(new_due, store)}.")
+            yield Line(
+                event.at,
+                "re-planned",
+                f"{REPLANNED.get(event.data.get('why', ''), 'Severity rose: counted anew from the start')}, until {_wall(new_due, store)}.",
+            )
         elif found.get("state") == "cancelled":
             yield Line(event.at, "cancelled", "The case ended before it came to that.")
             return
         due = new_due or due
 
 
+def _planned(event: Recorded, target: Target, due: datetime | None, store: Store) -> Line:
+    """What was promised, or promised again after a contact."""
+    kind = "elapsed" if target.is_elapsed else "open"
+    return Line(event.at, "planned", f"{_length(target.open_seconds)} of {kind} time, until {_wall(due, store)}.")
+
+
 def _about(event: Recorded, store: Store) -> Line:
     """A warning, a breach or an achievement."""
     who = event.by or "the system"
+    if event.type == "amends.case.target_at_risk" and event.data.get("minutes_before"):
+        return Line(event.at, "warned", f"{event.data['minutes_before']} min are left; the owner was told.")
     if event.type == "amends.case.target_at_risk":
         return Line(event.at, "warned", f"{event.data['percent']} % of the time is gone; the owner was told.")
     if event.type == "amends.case.target_breached":

@@ -37,10 +37,10 @@ def people_at(level: int, store: Store) -> tuple[str, ...]:
     return wanted or store.regionals or store.managers
 
 
-def breach(case: Case, milestone: Milestone, segment: int, store: Store, now: datetime) -> Decision[Case]:
+def breach(case: Case, milestone: Milestone, generation: int, store: Store, now: datetime) -> Decision[Case]:
     """The due time of a target, as `now`. An acknowledgement that is owed climbs the ladder; any other breach is told to the owner."""
     turn = Turn(case, store, now)
-    if not clock.mark_breached(turn, milestone, segment):
+    if not clock.mark_breached(turn, milestone, generation):
         return turn.decision()
     if milestone == "acknowledge" and case.status == "open":
         _climb(turn)

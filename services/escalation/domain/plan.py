@@ -1,76 +1,128 @@
-"""Severity and SLA plan by decision tables. The tables are proved whole when they are loaded, so that no incident falls into a gap."""
+"""Severity and SLA plan by decision tables, each with its versions: a case is planned by those in force on the day it was opened.
 
-from collections.abc import Mapping
+Invariant: every version is proved whole when it is loaded and one is in force from then on, so that no incident falls into a gap.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Self
+from datetime import date
+from typing import Any, Final, Self, get_args
 
 from services.escalation.domain.case import Plan
-from shared.contracts.incidents import Incident
-from shared.policy import BadTable, Match, Table, check
+from shared.contracts.cases import Milestone
+from shared.contracts.incidents import Incident, IncidentType
+from shared.contracts.ingress import Catalyst, Channel
+from shared.contracts.patients import PayerClass
+from shared.policy import BadTable, Match, Table, Versions
 
+TABLES: Final = ("severity", "sla", "pauses")
+MILESTONES: Final[tuple[Milestone, ...]] = get_args(Milestone)
+MAY_BE_LEFT_OUT: Final = ("action", "update")
 REPEATS_MAX = 1000
 MINUTE = 60
 DAY = 86_400
 
 
-@dataclass(frozen=True)
-class Policies:
-    """The three tables a case is planned by. Build with `load`."""
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What of an incident a case is planned by. Kept beside the incident, so that the tables of a later day can be asked again."""
 
-    severity: Table
-    sla: Table
-    pauses: Table
+    incident_type: IncidentType
+    is_dispute: bool
+    repeat_count: int
+    catalyst: Catalyst
+    channel: Channel | None
+    payer: PayerClass
 
     @classmethod
-    def load(cls, severity: str, sla: str, pauses: str) -> Self:
-        """From their TOML texts. Raises BadTable with the counter-example where a table leaves a gap or two rows apply."""
-        policies = cls(*(_proved(Table.load(text)) for text in (severity, sla, pauses)))
-        if not policies._plans:
-            raise BadTable(policies.severity.name, ["it names no severity"])
+    def of(cls, incident: Incident) -> Self:
+        """Those of one incident."""
+        repeats = min(max(incident.repeat_count, 1), REPEATS_MAX)
+        return cls(incident.incident_type, incident.is_dispute, repeats, incident.catalyst, incident.channel, incident.payer_class)
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The tables a case is planned by. Build with `load`."""
+
+    severity: Versions
+    sla: Versions
+    pauses: Versions
+
+    @classmethod
+    def load(cls, texts: Mapping[str, Sequence[str]], since: date) -> Self:
+        """From the TOML texts of each table's versions. `since` is the earliest day that a case may be opened on from now.
+
+        Raises BadTable, with the counter-example where a table leaves a gap or two rows apply, and NoneInForce where no version has begun.
+        """
+        policies = cls(*(Versions.load(name, texts.get(name, ())) for name in TABLES))
+        for table in policies.sla.tables:
+            if problems := list(_mistakes(table)):
+                raise BadTable(table.name, problems)
+        for versions in (policies.severity, policies.sla, policies.pauses):
+            versions.in_force(since)
         return policies
 
-    def plan_for(self, incident: Incident) -> Plan:
-        """The plan this incident alone would give a case."""
-        facts = {
-            "incident_type": incident.incident_type,
-            "is_dispute": incident.is_dispute,
-            "repeat_count": min(max(incident.repeat_count, 1), REPEATS_MAX),
-        }
-        return self._plans[_only(self.severity, facts).outputs["severity"]]
-
-    @cached_property
-    def _plans(self) -> dict[int, Plan]:
-        levels = {row.then["severity"] for row in self.severity.rows}
-        return {level: self._plan(level) for level in levels}
-
-    def _plan(self, severity: int) -> Plan:
-        told = _only(self.sla, {"severity": severity}).outputs
-        budgets = {reason: _only(self.pauses, {"reason": reason}) for reason in self.pauses.inputs["reason"].values}
-        return Plan(
-            name=self.sla.name,
-            version=self.sla.version,
-            severity=severity,
-            seconds={
-                "acknowledge": told["acknowledge_minutes"] * MINUTE,
-                "contact": told["contact_minutes"] * MINUTE,
-                "action": told["action_minutes"] * MINUTE,
-                "resolve": told["resolve_minutes"] * MINUTE,
-            },
-            warn_percents=tuple(told["warn_percents"]),
-            step_seconds=told["region_after_minutes"] * MINUTE,
-            repeat_seconds=told["repeat_after_minutes"] * MINUTE,
-            expiry_seconds=told["acknowledgement_expires_after_minutes"] * MINUTE,
-            silent_seconds=told["silent_after_days"] * DAY,
-            pause_budgets={reason: match.outputs["budget_minutes"] * MINUTE for reason, match in budgets.items()},
+    def plan_for(self, facts: Facts, on: date) -> Plan:
+        """The plan that these facts alone would give a case opened on a day of its store."""
+        severity = _only(
+            self.severity.in_force(on), {name: getattr(facts, name) for name in ("incident_type", "is_dispute", "repeat_count")}
         )
+        asked = {
+            "incident_type": facts.incident_type,
+            "severity": severity.outputs["severity"],
+            "catalyst": facts.catalyst,
+            "channel": facts.channel,
+            "payer": facts.payer,
+            "repeat_count": facts.repeat_count,
+        }
+        return _plan(_only(self.sla.in_force(on), asked), severity, _budgets(self.pauses.in_force(on)))
+
+    def plan_by_worst(self, found: Sequence[Facts], on: date) -> Plan:
+        """The plan of a case with all these incidents, the first one first: the worst decides, the earlier one among equals."""
+        return min((self.plan_for(facts, on) for facts in found), key=lambda plan: plan.severity)
 
 
-def _proved(table: Table) -> Table:
-    proof = check(table)
-    if not proof.holds:
-        raise BadTable(table.name, proof.sentences())
-    return table
+def _plan(sla: Match, severity: Match, budgets: dict[str, int]) -> Plan:
+    told = sla.outputs
+    return Plan(
+        name=sla.table,
+        version=sla.version,
+        severity=severity.outputs["severity"],
+        seconds={name: minutes * MINUTE for name in MILESTONES if (minutes := told[f"{name}_minutes"])},
+        warn_percents=tuple(told["warn_percents"]),
+        step_seconds=told["region_after_minutes"] * MINUTE,
+        repeat_seconds=told["repeat_after_minutes"] * MINUTE,
+        expiry_seconds=told["acknowledgement_expires_after_minutes"] * MINUTE,
+        silent_seconds=told["silent_after_days"] * DAY,
+        pause_budgets=budgets,
+        warn_before_seconds=tuple(sorted((minutes * MINUTE for minutes in told["warn_minutes_before"]), reverse=True)),
+        elapsed=tuple(told["elapsed"]),
+        decision=sla.record(),
+        severity_decision=severity.record(),
+    )
+
+
+def _budgets(pauses: Table) -> dict[str, int]:
+    reasons = pauses.inputs["reason"].values
+    return {reason: _only(pauses, {"reason": reason}).outputs["budget_minutes"] * MINUTE for reason in reasons}
+
+
+def _mistakes(sla: Table) -> Iterator[str]:
+    """What the table's format cannot refuse and a clock cannot do."""
+    for row in sla.rows:
+        then: Mapping[str, Any] = row.then
+        for name in MILESTONES:
+            least = 0 if name in MAY_BE_LEFT_OUT else 1
+            if then[f"{name}_minutes"] < least:
+                yield f"row {row.id}: {name}_minutes is at least {least}"
+        percents, minutes = then["warn_percents"], then["warn_minutes_before"]
+        if not all(isinstance(percent, int) and 0 < percent < 100 for percent in percents) or list(percents) != sorted(set(percents)):
+            yield f"row {row.id}: warn_percents are whole numbers from 1 to 99, each higher than the one before"
+        if not all(isinstance(count, int) and count > 0 for count in minutes) or len(set(minutes)) < len(minutes):
+            yield f"row {row.id}: warn_minutes_before are whole numbers from 1, each once"
+        if not set(then["elapsed"]) <= set(MILESTONES):
+            yield f"row {row.id}: elapsed names targets, of {', '.join(MILESTONES)}"
 
 
 def _only(table: Table, inputs: Mapping[str, object]) -> Match:

@@ -4,18 +4,19 @@ Invariant: who may not see the store does not learn that the case is there; what
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, get_args
 from uuid import UUID
 
 from services.escalation import store
-from services.escalation.domain import clock, commands
+from services.escalation.domain import anew, clock, commands
 from services.escalation.domain.case import Case, Store
 from services.escalation.usecases import words
 from services.escalation.usecases.desk import Asker, Changes, Desk
 from services.escalation.usecases.stores import stores
 from services.escalation.usecases.words import Story
 from shared import reference
+from shared.calendars import local_date
 from shared.contracts.cases import ActionKind, RootCause
 from shared.kernel.decision import Decision
 from shared.kernel.errors import Rejected
@@ -84,12 +85,18 @@ async def tell_story(
     return await _obey(desk, tx, asked, "story", rule, said=new, data={"confirmed": read_back_confirmed})
 
 
-async def record_action(desk: Desk, tx: Transaction, asked: Asked, kind: ActionKind, note: str | None) -> CaseView:
-    """What a person did for the patient."""
-    said = {"action": note} if note else {}
-    return await _obey(
-        desk, tx, asked, "action", lambda case, place: commands.act(case, kind, place, tx.now, asked.who), said=said, data={"kind": kind}
-    )
+async def record_action(
+    desk: Desk, tx: Transaction, asked: Asked, kind: ActionKind, note: str | None, then_pause: str | None = None
+) -> CaseView:
+    """What a person did for the patient; with a reason, the clock stands after it."""
+
+    def rule(case: Case, place: Store) -> Decision[Case]:
+        if then_pause is None:
+            return commands.act(case, kind, place, tx.now, asked.who)
+        return commands.act_then_pause(case, kind, then_pause, place, tx.now, asked.who)
+
+    data = {"kind": kind} if then_pause is None else {"kind": kind, "then_pause": then_pause}
+    return await _obey(desk, tx, asked, "action", rule, said={"action": note} if note else {}, data=data)
 
 
 async def add_note(desk: Desk, tx: Transaction, asked: Asked, text: str) -> CaseView:
@@ -107,6 +114,21 @@ async def pause(desk: Desk, tx: Transaction, asked: Asked, reason: str) -> CaseV
 async def resume(desk: Desk, tx: Transaction, asked: Asked) -> CaseView:
     """The clock runs again."""
     return await _obey(desk, tx, asked, "resume", lambda case, place: clock.resume(case, place, tx.now, asked.who))
+
+
+async def replan(desk: Desk, tx: Transaction, asked: Asked, reason: str) -> CaseView:
+    """The plan that the tables in force now give the case with all its incidents. Raises Rejected(facts-unknown) where none was kept."""
+    before = await _found(tx, asked)
+    told = await store.facts(tx.conn, before.case_id)
+
+    def rule(case: Case, place: Store) -> Decision[Case]:
+        if not told:
+            raise Rejected("facts-unknown", "What this case was planned by was not kept at its time.")
+        known = [replace(facts, payer=case.payer_class) if facts.payer == "unknown" else facts for facts in told]
+        plan = desk.policies.plan_by_worst(known, local_date(place.calendar, tx.now))
+        return anew.on_new_plan(case, plan, place, tx.now, asked.who, asked.by.role)
+
+    return await _obey(desk, tx, asked, "re-plan", rule, said={"re-planning": reason})
 
 
 async def resolve(desk: Desk, tx: Transaction, asked: Asked, root_cause: RootCause, action: str, note: str | None) -> CaseView:

@@ -5,7 +5,7 @@ from typing import cast
 from uuid import UUID
 
 from services.escalation import store
-from services.escalation.domain import clock, ladder
+from services.escalation.domain import clock, ladder, warning
 from services.escalation.domain.case import Case, Store
 from services.escalation.usecases.desk import Changes, Desk
 from services.escalation.usecases.stores import stores
@@ -24,11 +24,11 @@ async def breach_targets(desk: Desk, tx: Transaction, due: Sequence[Due]) -> Non
 
 
 async def warn_owners(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
-    """Targets of which a good part is gone."""
+    """Targets of which a good part is gone, or little is left."""
 
     def rule(case: Case, d: Due, place: Store) -> Decision[Case]:
-        milestone, _, percent = d.name.partition(":")
-        return clock.warn(case, cast("Milestone", milestone), int(percent), d.generation, place, d.due_at)
+        milestone, _, mark = d.name.partition(":")
+        return warning.warn(case, cast("Milestone", milestone), mark, d.generation, place, d.due_at)
 
     await _fire(tx, due, rule)
 

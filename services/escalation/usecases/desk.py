@@ -32,6 +32,9 @@ class Asker(Protocol):
     @property
     def actor(self) -> str: ...
 
+    @property
+    def role(self) -> str | None: ...
+
     def sees(self, location_id: str | None, region: str | None) -> bool:
         """Whether a store of this location and region is this asker's to see."""
         ...

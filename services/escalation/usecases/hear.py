@@ -9,8 +9,10 @@ from uuid import UUID
 from services.escalation import store
 from services.escalation.domain import commands, take
 from services.escalation.domain.case import Case, Store
+from services.escalation.domain.plan import Facts
 from services.escalation.usecases.desk import Changes, Desk
 from services.escalation.usecases.stores import Stores, stores
+from shared.calendars import local_date
 from shared.contracts.envelope import Event, Fact
 from shared.contracts.incidents import Incident, IncidentReported
 from shared.contracts.notices import NoticeDelivered, ReplyUnderstood
@@ -114,11 +116,14 @@ async def _open_book(tx: Transaction, incidents: Sequence[Incident]) -> Book:
 
 
 def _decide(desk: Desk, tx: Transaction, book: Book, before: Case | None, incident: Incident) -> Decision[Case]:
-    plan = desk.policies.plan_for(incident)
+    facts = Facts.of(incident)
     if before is not None:
-        return take.attach(before, incident, plan, book.stores.at(before.location_id, tx.now), tx.now)
+        place = book.stores.at(before.location_id, tx.now)
+        plan = desk.policies.plan_for(facts, local_date(place.calendar, before.opened_at))
+        return take.attach(before, incident, plan, place, tx.now)
     case_id, name = book.fresh[incident.belongs_to]
     place = book.stores.at(incident.location_id, tx.now)
+    plan = desk.policies.plan_for(facts, local_date(place.calendar, tx.now))
     return take.open_case(incident, plan, case_id, name, place, book.load.get(incident.location_id, {}), tx.now)
 
 

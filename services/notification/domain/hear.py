@@ -17,6 +17,7 @@ from shared.contracts.cases import (
     CaseOpened,
     CaseReopened,
     CaseResolved,
+    ClockResumed,
     EscalationStepped,
     IncidentAttached,
     Paging,
@@ -140,6 +141,8 @@ def _pages(event: Paging, store: str) -> list[Wish]:
         case TargetAtRisk():
             template, people = "warning", event.page or ((event.owner_staff_id,) if event.owner_staff_id else ())
             facts |= {"milestone": _MILESTONES[event.milestone], "by": event.due_at.isoformat()}
+        case ClockResumed():
+            template = "clock_resumed"
         case TargetBreached() if event.milestone != "acknowledge":
             template = "breached"
             facts |= {"milestone": _MILESTONES[event.milestone], "by": event.due_at.isoformat()}

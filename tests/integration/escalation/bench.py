@@ -13,7 +13,7 @@ from typing import Any, cast
 import httpx
 
 from services.escalation import api, timers, usecases
-from services.escalation.domain.plan import Policies
+from services.escalation.domain.plan import TABLES, Policies
 from services.escalation.usecases import Desk
 from shared import reference
 from shared.contracts.directory import LocationChanged, StaffChanged
@@ -136,7 +136,8 @@ async def bench_on(database: Database) -> AsyncIterator[Bench]:
     await keep_partitions(pool)
     clock = MovableClock(business_at=MON_9, rate=0.0)
     engine = Engine("escalation", pool, clock, writers=(write,))
-    policies = Policies.load(*((SERVICE / "policy" / f"{name}.toml").read_text() for name in ("severity", "sla", "pauses")))
+    texts = {name: [file.read_text() for file in sorted((SERVICE / "policy" / name).glob("*.toml"))] for name in TABLES}
+    policies = Policies.load(texts, MON_9.date())
     desk = Desk(engine=engine, vault=Vault.from_keys("k1", {"k1": fresh_key()}, fresh_key()), policies=policies)
     async with engine.transaction() as tx:
         places = [location(), location("store-99", "south")]

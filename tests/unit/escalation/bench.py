@@ -5,15 +5,15 @@ due in order, with the due time as "now", and remembers every event.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.escalation.domain import clock, commands, ladder, take
-from services.escalation.domain.case import Case, Store
-from services.escalation.domain.plan import Policies
+from services.escalation.domain import clock, commands, ladder, take, warning
+from services.escalation.domain.case import Case, Plan, Store
+from services.escalation.domain.plan import TABLES, Facts, Policies
 from shared.calendars import Calendar
 from shared.contracts.cases import CaseEvent
 from shared.contracts.incidents import Incident
@@ -22,7 +22,8 @@ from shared.kernel.errors import Rejected
 from shared.kernel.ids import new_id, reference
 
 FOLDER = Path(clock.__file__).parents[1] / "policy"
-POLICIES = Policies.load(*((FOLDER / f"{name}.toml").read_text() for name in ("severity", "sla", "pauses")))
+TEXTS = {name: [file.read_text() for file in sorted((FOLDER / name).glob("*.toml"))] for name in TABLES}
+POLICIES = Policies.load(TEXTS, date(2026, 11, 1))
 WEEK = {day: [("09:00", "18:00")] for day in ("mon", "tue", "wed", "thu", "fri")}
 SHOP = Store("store-12", "north", Calendar("America/New_York", WEEK), ("ana",), ("ana", "ben"), ("mia",), ("rex",))
 MON_9 = datetime(2026, 11, 23, 14, tzinfo=UTC)
@@ -42,15 +43,26 @@ def incident(kind: str = "order_remade", **fields: Any) -> Incident:
     return Incident(**base | fields)
 
 
+def plan_of(found: Incident, policies: Policies = POLICIES) -> Plan:
+    """The plan an incident alone would get on the Monday of the bench."""
+    return policies.plan_for(Facts.of(found), date(2026, 11, 23))
+
+
 class Bench:
     """One case, its timers and its history."""
 
     def __init__(
-        self, first: Incident | None = None, *, store: Store = SHOP, now: datetime = MON_9, load: dict[str, int] | None = None
+        self,
+        first: Incident | None = None,
+        *,
+        store: Store = SHOP,
+        now: datetime = MON_9,
+        load: dict[str, int] | None = None,
+        plan: Plan | None = None,
     ) -> None:
         self.store, self.timers, self.events, self.fired = store, dict[Key, datetime | None](), list[CaseEvent](), list[Key]()
         found = first or incident()
-        self.apply(take.open_case(found, POLICIES.plan_for(found), new_id(), reference(1), store, load or {}, now))
+        self.apply(take.open_case(found, plan or plan_of(found), new_id(), reference(1), store, load or {}, now))
 
     def apply(self, decision: Decision[Case]) -> Decision[Case]:
         self.case = decision.state
@@ -84,8 +96,8 @@ class Bench:
         if kind == "target":
             return ladder.breach(self.case, name, generation, self.store, when)  # type: ignore[arg-type]
         if kind == "warning":
-            milestone, percent = name.split(":")
-            return clock.warn(self.case, milestone, int(percent), generation, self.store, when)  # type: ignore[arg-type]
+            milestone, mark = name.split(":")
+            return warning.warn(self.case, milestone, mark, generation, self.store, when)  # type: ignore[arg-type]
         if kind == "step":
             return ladder.step(self.case, int(name), generation, self.store, when)
         if kind == "ack_expiry":

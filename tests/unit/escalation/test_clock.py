@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.escalation.domain import clock, commands, explain, take
+from services.escalation.domain import clock, commands, explain, take, warning
+from services.escalation.domain.case import elapsed_percent
 from shared.calendars import Calendar
 from shared.contracts.incidents import Incident
-from tests.unit.escalation.bench import POLICIES, SHOP, WEEK, Bench, at, code_of, incident, said
+from tests.unit.escalation.bench import SHOP, WEEK, Bench, at, code_of, incident, plan_of, said
 
 pytestmark = pytest.mark.unit
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.unit
     ],
 )
 def test_severity_by_table(found: Incident, severity: int) -> None:
-    assert POLICIES.plan_for(found).severity == severity
+    assert plan_of(found).severity == severity
 
 
 def test_an_opened_case_has_an_owner_targets_in_open_time_and_a_promise() -> None:
@@ -151,7 +152,7 @@ def test_13_a_more_severe_incident_plans_anew_from_the_start_and_breaches_stay()
     bench.run(at(9, 45))
     assert bench.state("acknowledge") == "breached"
     worse = incident("refund_or_return", is_dispute=True)
-    bench.apply(take.attach(bench.case, worse, POLICIES.plan_for(worse), bench.store, at(9, 50)))
+    bench.apply(take.attach(bench.case, worse, plan_of(worse), bench.store, at(9, 50)))
     assert (bench.case.severity, bench.case.incidents, bench.due("action"), bench.due("resolve")) == (1, 2, at(11), at(17))
     assert (bench.state("acknowledge"), bench.due("acknowledge")) == ("breached", at(9, 30))
     raised = said(bench.events, "SeverityRaised")[0]
@@ -165,7 +166,7 @@ def test_13_a_case_keeps_its_plan_when_a_milder_incident_attaches() -> None:
     bench = Bench(incident("repeat_visit"))
     plan, timers = bench.case.plan, dict(bench.timers)
     mild = incident("order_late")
-    bench.apply(take.attach(bench.case, mild, POLICIES.plan_for(mild), bench.store, at(9, 5)))
+    bench.apply(take.attach(bench.case, mild, plan_of(mild), bench.store, at(9, 5)))
     assert (bench.case.plan, bench.timers, bench.case.incidents) == (plan, timers, 2)
 
 
@@ -181,7 +182,7 @@ def test_14_percentages_floor() -> None:
     bench = Bench()
     contact = bench.case.target("contact")
     assert contact is not None
-    assert clock.elapsed_percent(contact, SHOP, at(10, 59)) == 99
+    assert elapsed_percent(bench.case, contact, SHOP, at(10, 59)) == 99
 
 
 def test_the_clock_is_told_in_plain_words() -> None:
@@ -198,5 +199,5 @@ def test_the_clock_is_told_in_plain_words() -> None:
 def test_7_a_warning_that_was_given_is_not_given_again() -> None:
     bench = Bench()
     bench.run(at(9, 15))
-    again = clock.warn(bench.case, "acknowledge", 50, 1, SHOP, at(9, 16))
+    again = warning.warn(bench.case, "acknowledge", "50", 1, SHOP, at(9, 16))
     assert again.is_empty and again.state == bench.case

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.escalation.domain import commands, ladder, take
-from tests.unit.escalation.bench import MON_9, POLICIES, SHOP, Bench, at, code_of, incident, names, said
+from tests.unit.escalation.bench import MON_9, SHOP, Bench, at, code_of, incident, names, plan_of, said
 
 pytestmark = pytest.mark.unit
 
@@ -85,7 +85,7 @@ def test_16_a_case_silent_for_seven_days_wakes_nobody_until_something_stirs() ->
     assert (late, bench.case.is_asleep) == ([], True)
     mild = incident("order_late")
     morning = at(9, day=30) + timedelta(days=1)
-    bench.apply(take.attach(bench.case, mild, POLICIES.plan_for(mild), bench.store, morning))
+    bench.apply(take.attach(bench.case, mild, plan_of(mild), bench.store, morning))
     woken = said(bench.run(morning + timedelta(minutes=30)), "EscalationStepped")
     assert [event.generation for event in woken] == [2]
 
@@ -151,7 +151,7 @@ def test_an_incident_for_a_resolved_case_reopens_it() -> None:
     bench.hear(at(9, 11))
     bench.do(lambda case, *rest: commands.resolve(case, "lab_error", "remake", *rest), at(9, 12))
     more = incident("order_late")
-    decision = bench.apply(take.attach(bench.case, more, POLICIES.plan_for(more), bench.store, at(9, 20)))
+    decision = bench.apply(take.attach(bench.case, more, plan_of(more), bench.store, at(9, 20)))
     assert names(list(decision.events)) == ["IncidentAttached", "CaseReopened"]
     assert (bench.case.status, bench.case.incidents, bench.due("acknowledge")) == ("open", 2, at(9, 50))
 

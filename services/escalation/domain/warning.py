@@ -1,0 +1,85 @@
+"""Warnings: a target's owner is told when so much of its time is gone, or so much is left.
+
+Invariant: each warning of a target is given once; one timer a target is set at a time, and the next is set when it fires.
+Timers: `warning` (name: milestone:percent, or milestone:minutes and an m), with the target's generation.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from services.escalation.domain.case import Case, Store, Target, Turn, elapsed_percent, open_before
+from shared.contracts import cases as say
+from shared.contracts.cases import Milestone
+from shared.kernel.decision import Decision
+
+MINUTE = 60
+
+
+def warn(case: Case, milestone: Milestone, mark: str, generation: int, store: Store, now: datetime) -> Decision[Case]:
+    """The time of a warning, as `now`: the owner alone is told, and the next one is set. `mark`: what follows the milestone in the name."""
+    turn = Turn(case, store, now)
+    target = case.target(milestone)
+    if not case.is_live or target is None or generation != target.generation or target.state != "running":
+        return turn.decision()
+    minutes = int(mark[:-1]) if mark.endswith("m") else None
+    if minutes is None:
+        percent, is_given = int(mark), int(mark) in target.warned
+        fields = {"warned": (*target.warned, percent)}
+    else:
+        percent, is_given = elapsed_percent(case, target, store, now), minutes * MINUTE in target.warned_before
+        fields = {"warned_before": (*target.warned_before, minutes * MINUTE)}
+    if is_given:
+        return turn.decision()
+    schedule(turn, turn.change_target(target, next_warning=None, **fields), not_before=now)
+    owner = (case.owner_staff_id,) if case.owner_staff_id else ()
+    turn.page(say.TargetAtRisk, owner, milestone=milestone, percent=percent, minutes_before=minutes, due_at=target.due_at)
+    return turn.decision()
+
+
+def schedule(turn: Turn, target: Target, *, not_before: datetime | None) -> None:
+    """Set the next warning that was not given; while the target is paused, the one that is set stands.
+
+    What a new plan puts behind `not_before` is passed over: the next one, or the deadline itself, will tell.
+    """
+    if target.due_at is None:
+        name = target.next_warning or next(_names(turn.case, target), None)
+    else:
+        name, at = min(_coming(turn, target, target.due_at, not_before), key=lambda found: found[1], default=(None, None))
+    if target.next_warning not in (None, name):
+        turn.cancel("warning", "re-planned", target.next_warning, target.generation)
+    if name is not None:
+        turn.schedule("warning", name, target.generation, None if target.due_at is None else at)
+    turn.change_target(target, next_warning=name)
+
+
+def cancel(turn: Turn, target: Target, reason: str) -> None:
+    """No warning of the target any more."""
+    if target.next_warning is not None:
+        turn.cancel("warning", reason, target.next_warning, target.generation)
+
+
+def _names(case: Case, target: Target) -> Iterator[str]:
+    """The timers of the warnings that were not given."""
+    yield from (f"{target.milestone}:{percent}" for percent in case.plan.warn_percents if percent not in target.warned)
+    yield from (f"{target.milestone}:{seconds // MINUTE}m" for seconds in _before(case, target))
+
+
+def _before(case: Case, target: Target) -> Iterator[int]:
+    """The seconds before its due time at which a warning is still to be given; none that would lie before its start."""
+    return (s for s in case.plan.warn_before_seconds if s < target.open_seconds and s not in target.warned_before)
+
+
+def _coming(turn: Turn, target: Target, due: datetime, not_before: datetime | None) -> Iterator[tuple[str, datetime]]:
+    """The next warning of each kind with its time. Both kinds are in the order of their times, so the first to come of each is enough."""
+    for percent in turn.case.plan.warn_percents:
+        if percent in target.warned:
+            continue
+        at = turn.due(target.starts_at, target.open_seconds * percent // 100, is_elapsed=target.is_elapsed)
+        if not_before is None or at >= not_before:
+            yield f"{target.milestone}:{percent}", at
+            break
+    for seconds in _before(turn.case, target):
+        at = open_before(turn.case, turn.store, due, seconds, is_elapsed=target.is_elapsed)
+        if not_before is None or at >= not_before:
+            yield f"{target.milestone}:{seconds // MINUTE}m", at
+            break
