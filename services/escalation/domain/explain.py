@@ -100,11 +100,8 @@ def _lines(target: Target, events: Sequence[Recorded], store: Store) -> Iterator
         elif event.type == "amends.case.clock_resumed" and found.get("state") == "running":
             yield Line(event.at, "resumed", f"The clock runs again, until {_wall(new_due, store)}.")
         elif new_due != due and new_due is not None and found.get("state") == "running":
-            yield Line(
-                event.at,
-                "re-planned",
-                f"{REPLANNED.get(event.data.get('why', ''), 'Severity rose: counted anew from the start')}, until {_wall(new_due, store)}.",
-            )
+            why = REPLANNED.get(event.data.get("why", ""), "Severity rose: counted anew from the start")
+            yield Line(event.at, "re-planned", f"{why}, until {_wall(new_due, store)}.")
         elif found.get("state") == "cancelled":
             yield Line(event.at, "cancelled", "The case ended before it came to that.")
             return
