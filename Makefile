@@ -5,11 +5,13 @@ BIN := .venv/bin
 READY := .venv/ready
 PORT ?=
 DATA ?=
+SEED ?=
+REPORT ?=
 OPTIONS = $(if $(PORT),--port $(PORT)) $(if $(DATA),--data "$(DATA)")
 KINDS := $(wildcard tests/unit tests/contract tests/integration tests/e2e)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check e2e bench docs requirements clean
+.PHONY: help setup demo up test check e2e bench chaos docs requirements clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -31,8 +33,8 @@ demo: $(READY) ## Live a day of a twelve-store group at 60x, in the browser and 
 up: $(READY) ## Run everything on this machine: services, console, PostgreSQL, Kafka
 	@exec $(BIN)/amends up $(OPTIONS)
 
-test: setup ## All tests: unit, contract, integration, e2e
-	$(BIN)/python -m pytest $(KINDS)
+test: setup ## All tests: unit, contract, integration, e2e, and a short storm
+	$(BIN)/python -m pytest $(KINDS) tests/chaos/test_short_storm.py
 
 check: $(READY) ## Lint, format, types, import rules, house rules
 	$(BIN)/ruff check .
@@ -46,6 +48,9 @@ e2e: setup ## The stories about patients alone
 
 bench: setup ## Measure; prints figures, asserts none
 	$(BIN)/python -m pytest tests/bench -m bench -s
+
+chaos: setup ## The storm: everything is killed again and again (SEED=7, REPORT=file)
+	$(BIN)/python -m pytest tests/chaos/test_storm.py -s $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report "$(REPORT)")
 
 docs: $(READY) ## Write the generated pages of docs/ anew
 	UPDATE_DOCS=1 $(BIN)/python -m pytest tests/contract -k docs

@@ -9,6 +9,8 @@ import pytest_asyncio
 from tests.support.servers import Database, Servers, choice, forget_topics, fresh_database, kafka_server, postgres_server
 
 KINDS = ("unit", "contract", "integration", "e2e", "simulation", "chaos", "bench")
+# Left out unless a path or a marker asks for them.
+ON_DEMAND = ("bench", "chaos")
 SERVER_FIXTURES = {"postgres_dsn", "kafka_bootstrap"}
 ROOT = Path(__file__).parent
 
@@ -47,8 +49,15 @@ async def empty_kafka(kafka_bootstrap: str) -> str:
     return kafka_bootstrap
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What a storm is given (`tests/chaos`)."""
+    storms = parser.getgroup("storms")
+    storms.addoption("--seed", type=int, default=7, help="the storm to be had: one seed, one plan")
+    storms.addoption("--report", type=Path, default=None, help="a file for the storm's report, which is printed as well")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks each test with its folder's name, refuses another kind's marker, and leaves benchmarks out unless they are asked for."""
+    """Marks each test with its folder's name, refuses another kind's marker, and leaves out what is not asked for: benchmarks, storms."""
     for item in items:
         folder = item.path.relative_to(ROOT).parts[0]
         if folder not in KINDS:
@@ -57,12 +66,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if wrong:
             raise pytest.UsageError(f"{item.nodeid} is marked {', '.join(sorted(wrong))} but lies in tests/{folder}")
         item.add_marker(folder)
-    if config.option.markexpr or any("bench" in argument for argument in config.args):
+    if config.option.markexpr:
         return
-    benches = [item for item in items if item.get_closest_marker("bench")]
-    if benches:
-        config.hook.pytest_deselected(items=benches)
-        items[:] = [item for item in items if not item.get_closest_marker("bench")]
+    unasked = [kind for kind in ON_DEMAND if not any(kind in argument for argument in config.args)]
+    left_out = [item for item in items if any(item.get_closest_marker(kind) for kind in unasked)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
