@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import httpx
+
+from shared.telemetry import traces
+from shared.telemetry.metrics import SEND_SECONDS, SENDS
 
 # Connecting may take this long, answering that long (seconds, machine time).
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 15.0
@@ -58,6 +61,7 @@ class NotFound:
 
 Answer = Accepted | Refused | NotSent | Ambiguous
 Look = Accepted | NotFound | Ambiguous
+OUTCOMES: Final[Mapping[type, str]] = {Accepted: "accepted", Refused: "refused", NotSent: "not-sent", Ambiguous: "ambiguous"}
 
 
 class SmsGateway(Protocol):
@@ -96,6 +100,14 @@ class TwilioSms:
 
     async def send(self, to: str, body: str, notice_id: UUID) -> Answer:
         """See `SmsGateway.send`."""
+        with traces.span("sms send", traces.CLIENT, **{"amends.notice_id": str(notice_id)}) as span:
+            with SEND_SECONDS.labels("notification", "sms").time():
+                answer = await self._send(to, body, notice_id)
+            span.set_attribute("amends.outcome", OUTCOMES[type(answer)])
+        SENDS.labels("notification", "sms", OUTCOMES[type(answer)]).inc()
+        return answer
+
+    async def _send(self, to: str, body: str, notice_id: UUID) -> Answer:
         form = {"To": to, "Body": body, "StatusCallback": f"{self._callback_url}?notice={notice_id}"} | self._sender
         try:
             response = await self._client.post(self._path, data=form)

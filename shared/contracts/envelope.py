@@ -53,6 +53,11 @@ class Fact(Generic[E]):
     envelope: Envelope
     event: E
 
+    @property
+    def traceparent(self) -> str | None:
+        """The trace it belongs to."""
+        return self.envelope.traceparent
+
 
 def typed(events: tuple[type[Event], ...]) -> dict[str, type[Event]]:
     """Event classes by their type name; raises ValueError where two share one."""

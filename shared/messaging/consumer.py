@@ -21,8 +21,9 @@ from shared.kernel.ids import new_id, time_of
 from shared.messaging import audit, inbox, outbox, parked
 from shared.messaging.parked import ToPark
 from shared.messaging.records import Record, read
+from shared.messaging.tracing import Legs
 from shared.messaging.transaction import FactFailed, Transaction
-from shared.telemetry import logs
+from shared.telemetry import logs, traces
 from shared.telemetry.metrics import (
     BACKGROUND_FAILURES,
     BATCH_RETRIES,
@@ -192,12 +193,13 @@ class Engine:
         """
         items: list[Item] = []
         bad: list[ToPark] = []
+        legs = Legs(self.name)
         for record in batch.records:
             if foreign:
-                items.append(Item(record, record))
+                items.append(Item(record, legs.of_record(record)))
                 continue
             try:
-                fact = read(record)
+                fact = legs.of_fact(read(record))
                 if batch.parked_id is None and inbox.is_too_old(fact):
                     raise Poison(
                         "too-old", "minted before what the inbox remembers, or in the future; its effect cannot be told from a repeat"
@@ -214,6 +216,7 @@ class Engine:
                 await self._settle(items, bad, Work(usecase, foreign))
         finally:
             self.busy -= 1
+            legs.end()
 
     async def _settle(self, items: list[Item], bad: list[ToPark], work: Work) -> None:
         """Until committed: the whole, or its halves where something in it breaks."""
@@ -252,14 +255,16 @@ class Engine:
             if not items:
                 raise Halted("what is parked cannot be written") from cause
             work.patience.append(1)
-            bad = [*bad, self._given_up(items[0].record, cause)]
+            with traces.attached(items[0].fact.traceparent):
+                bad = [*bad, self._given_up(items[0].record, cause)]
             items, failures = [], 0
 
     def _given_up(self, record: Record, cause: BaseException | None) -> ToPark:
         if isinstance(cause, Unready):
             return ToPark(record, "waiting", cause.detail, cause.retry_in)
         self._watch_the_park(0, 1)
-        self._log.error("an event is parked", exc_info=cause, topic=record.topic, offset=record.offset)
+        place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        self._log.error("an event is parked", exc_info=cause, event_id=record.header("ce_id"), type=record.header("ce_type"), **place)
         return ToPark(record, _reason(cause), cause.detail if isinstance(cause, Poison) else f"{type(cause).__name__}: {cause}")
 
     async def _set_apart(self, items: list[Item], bad: list[ToPark], culprit: Any, work: Work) -> None:

@@ -53,6 +53,11 @@ class Record:
             return None
 
     @property
+    def traceparent(self) -> str | None:
+        """The trace it belongs to, where its sender named one."""
+        return self.header("traceparent")
+
+    @property
     def order_key(self) -> str:
         """What must stay in order: the key, else the partition and offset, alone."""
         if self.key is None:

@@ -19,7 +19,7 @@ from shared.contracts.envelope import Envelope
 from shared.db import DATABASE_DOWN, Pool
 from shared.kernel.clock import machine_now
 from shared.messaging.records import headers_of
-from shared.telemetry import logs
+from shared.telemetry import logs, traces
 from shared.telemetry.metrics import EVENTS_RELAYED, RELAY_LAG_SECONDS, RELAY_RESTARTS
 
 CHUNK: Final = 1000
@@ -176,8 +176,16 @@ class Relay:
         return rows, replace(at, last_seq=last) if len(rows) == CHUNK else Position(at.upto, None, last)
 
     async def _send(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> "asyncio.Future[Any]":
-        envelope = Envelope(row["event_id"], row["type"], f"amends/{self._service}", row["at"], row["key"], row["traceparent"])
+        # From the writing to the acknowledgement: what waits in the outbox is seen waiting.
+        leg, traceparent = None, row["traceparent"]
+        if traces.is_on() and traceparent is not None:
+            noted = {"amends.event_id": str(row["event_id"]), "amends.topic": row["topic"]}
+            leg = traces.Leg(f"{self._service} relays {row['type']}", traceparent, traces.PRODUCER, noted, since=row["created_at"])
+            traceparent = leg.traceparent
+        envelope = Envelope(row["event_id"], row["type"], f"amends/{self._service}", row["at"], row["key"], traceparent)
         sent: asyncio.Future[Any] = await producer.send(row["topic"], row["body"], key=row["key"].encode(), headers=headers_of(envelope))
+        if leg is not None:
+            sent.add_done_callback(leg.end)
         return sent
 
     async def _acknowledged(self, reached: Position, *, must: bool) -> Position:

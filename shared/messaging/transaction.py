@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from shared.contracts.envelope import Event, Fact
 from shared.db import Connection
-from shared.kernel.decision import Decision, Timer
+from shared.kernel.decision import Decision, Schedule, Timer
 from shared.kernel.errors import Poison, Rejected, Transient, Unready
 from shared.messaging.records import Record
-from shared.telemetry.traces import current_traceparent
+from shared.telemetry.traces import Traced, current_traceparent
 
 F = TypeVar("F")
 
@@ -69,16 +69,27 @@ class Transaction:
     rejections: list[tuple[str, Rejected]] = field(default_factory=list)
     audited: list[Audited] = field(default_factory=list)
     afterwards: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    # By timer (kind, subject, name, generation): the trace of what set it.
+    traces: dict[tuple[str, str, str, int], str] = field(default_factory=dict)
+    _deciding: str | None = None
 
-    def apply(self, decision: Decision[Any], *, cause: Fact[Any] | None = None) -> None:
-        """Collect a decision's events and timers; its state is the store's business."""
-        trace = _trace(cause)
+    def apply(self, decision: Decision[Any], *, cause: Traced | None = None) -> None:
+        """Collect a decision's events and timers; its state is the store's business. `cause`: the fact or timer whose trace goes on."""
+        trace = self.trace_of(cause)
         self.said.extend(Said(event, trace) for event in decision.events)
         self.timers.extend(decision.timers)
+        if trace is not None:
+            for timer in decision.timers:
+                if isinstance(timer, Schedule):
+                    self.traces[timer.kind, timer.subject, timer.name, timer.generation] = trace
 
-    def say(self, event: Event, *, cause: Fact[Any] | None = None) -> None:
+    def say(self, event: Event, *, cause: Traced | None = None) -> None:
         """Say one event that no decision carries."""
-        self.said.append(Said(event, _trace(cause)))
+        self.said.append(Said(event, self.trace_of(cause)))
+
+    def trace_of(self, cause: Traced | None = None) -> str | None:
+        """The trace goes on from what caused this, else from the fact that `decide_each` is at, else from the request under way."""
+        return (cause.traceparent if cause is not None else None) or self._deciding or current_traceparent()
 
     def audit(self, actor: str, action: str, subject: str, data: Mapping[str, Any] | None = None) -> None:
         """Record who did what to which thing; no words, names or numbers of patients."""
@@ -106,6 +117,7 @@ class Transaction:
                 self.set_aside.append(SetAside(fact, "behind", "waits for an earlier event of its key", is_behind=True))
                 continue
             try:
+                self._deciding = getattr(fact, "traceparent", None)
                 decide(fact)
             except Rejected as rejected:
                 self.reject(of(fact), rejected)
@@ -119,11 +131,8 @@ class Transaction:
                 raise
             except Exception as error:
                 raise FactFailed(fact) from error
-
-
-def _trace(cause: Fact[Any] | None) -> str | None:
-    """The trace goes on from the event that caused this, else from the request or timer that is under way."""
-    return cause.envelope.traceparent if cause is not None else current_traceparent()
+            finally:
+                self._deciding = None
 
 
 def key_of(fact: Any) -> str:

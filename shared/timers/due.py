@@ -14,6 +14,7 @@ from typing import Any, Final
 from shared.db import DATABASE_DOWN
 from shared.kernel.errors import Poison, Rejected, Transient, Unready
 from shared.messaging.consumer import Engine
+from shared.messaging.tracing import Legs
 from shared.messaging.transaction import FactFailed, SetAside, Transaction
 from shared.telemetry import logs
 from shared.telemetry.metrics import TIMERS_FIRED, TIMERS_LATE_SECONDS, TIMERS_OVERDUE
@@ -30,7 +31,7 @@ DOWN: Final[tuple[type[BaseException], ...]] = (Transient, *DATABASE_DOWN)
 
 READ_DUE: Final = """
 -- What is due, earliest first.
-select kind, subject, name, generation, due_at, data from timers
+select kind, subject, name, generation, due_at, data, traceparent from timers
 where due_at <= $1 and parked_reason is null order by due_at, created_at, kind, name, generation limit $2
 """
 NEXT_DUE: Final = "select min(due_at) from timers where due_at is not null and parked_reason is null"
@@ -108,11 +109,15 @@ class Loop:
         down: BaseException | None = None
         handled: dict[Key, datetime] = {}
         for kind, due in by_kind.items():
+            legs = Legs(self._engine.name)
             try:
-                handled.update({_key(d): d.due_at for d in await self._handle(kind, await self._unless_left(due))})
+                under_way = [legs.of_timer(d) for d in await self._unless_left(due)]
+                handled.update({_key(d): d.due_at for d in await self._handle(kind, under_way)})
             except DOWN as error:
                 # One kind's trouble is not the others'.
                 down = error
+            finally:
+                legs.end()
         self._handled = handled
         if down is not None:
             raise down

@@ -26,16 +26,18 @@ select kind, subject, name, generation, 'cancelled', reason, due_at, $6 from gon
 """
 SET: Final = """
 -- A timer's row: new, moved, or paused (no due time).
-insert into timers (kind, subject, name, generation, due_at, data)
-select * from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::jsonb[])
-on conflict (kind, subject, name, generation) do update set due_at = excluded.due_at, data = excluded.data, parked_reason = null
+insert into timers (kind, subject, name, generation, due_at, data, traceparent)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::jsonb[], $7::text[])
+on conflict (kind, subject, name, generation) do update
+    set due_at = excluded.due_at, data = excluded.data, parked_reason = null,
+        traceparent = coalesce(excluded.traceparent, timers.traceparent)
 where (timers.due_at, timers.data, timers.parked_reason) is distinct from (excluded.due_at, excluded.data, null)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A timer whose time has come. What follows from it counts from `due_at`, not from now."""
+    """A timer whose time has come. What follows from it counts from `due_at`, not from now, and belongs to the trace of what set it."""
 
     kind: str
     subject: str
@@ -43,6 +45,7 @@ class Due:
     generation: int
     due_at: datetime
     data: Mapping[str, Any]
+    traceparent: str | None = None
 
 
 async def write(tx: Transaction) -> None:
@@ -54,7 +57,7 @@ async def write(tx: Transaction) -> None:
         rows = [(c.kind, c.subject, c.name, c.generation, c.reason) for c in cancels]
         await tx.conn.execute(CANCEL, *_columns(rows), tx.now)
     if schedules:
-        kept = [(s.kind, s.subject, s.name, s.generation, s.due_at, dict(s.data)) for s in schedules]
+        kept = [(*(key := (s.kind, s.subject, s.name, s.generation)), s.due_at, dict(s.data), tx.traces.get(key)) for s in schedules]
         await tx.conn.execute(SET, *_columns(kept))
 
 

@@ -174,7 +174,7 @@ class RequestMiddleware(ASGIMiddleware):
                 metrics.HTTP_SECONDS.labels(method=method, route=template).observe(loop.time() - began)
             await send(message)
 
-        with traces.attached(given), traces.span(f"{method} {template}", server=True):
+        with traces.attached(given), traces.span(f"{method} {template}", traces.SERVER):
             await next_app(scope, receive, measured)
 
 

@@ -1,16 +1,16 @@
 """What escalation's use cases stand on, and how the decisions of one transaction are kept together."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from services.escalation import store
 from services.escalation.domain.case import Case
 from services.escalation.domain.plan import Policies
 from shared.contracts.cases import CaseEvent
-from shared.contracts.envelope import Fact
 from shared.kernel.decision import Decision
 from shared.messaging import Engine, Transaction
+from shared.telemetry.traces import Traced
 from shared.vault import Vault
 
 
@@ -48,7 +48,7 @@ class Changes:
     cases: dict[UUID, Case] = field(default_factory=dict)
     events: list[CaseEvent] = field(default_factory=list)
 
-    def keep(self, before: Case | None, decision: Decision[Case], cause: Fact[Any] | None = None) -> None:
+    def keep(self, before: Case | None, decision: Decision[Case], cause: Traced | None = None) -> None:
         """Note a decision. One that changed nothing leaves nothing to write."""
         self.tx.apply(decision, cause=cause)
         self.events += decision.events

@@ -9,7 +9,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -53,7 +53,7 @@ class Arrival:
     """One element of a request. `source` and `id` are as sent, None where not readable; exactly one of `event` and `problem` is set.
 
     `raw` is the event as JSON bytes, kept under seal; `has_time` is False where the sender named none (then it is the time of storing);
-    `phone` is the patient's number in E.164.
+    `phone` is the patient's number in E.164; `traceparent` the trace of the request or record it came in.
     """
 
     source: str | None
@@ -63,6 +63,7 @@ class Arrival:
     raw: bytes = b""
     has_time: bool = True
     phone: str | None = None
+    traceparent: str | None = None
 
     def refused(self, problem: Problem) -> "Arrival":
         """The same element with a problem in the event's place."""
@@ -102,7 +103,7 @@ def judge(arrival: Arrival, now: datetime, known_locations: Mapping[str, object]
         return arrival
     if not arrival.has_time:
         event = event.model_copy(update={"time": now})
-        arrival = Arrival(arrival.source, arrival.id, event, raw=arrival.raw, phone=arrival.phone)
+        arrival = replace(arrival, event=event, has_time=True)
     if event.time > now + AHEAD:
         detail = f"The time lies more than {AHEAD.seconds // 60} minutes ahead of {now:%Y-%m-%dT%H:%M:%SZ}."
         return arrival.refused(Problem("future-time", detail, (("/time", detail),)))

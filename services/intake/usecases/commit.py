@@ -7,13 +7,14 @@ once, so there is nothing to tune.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from services.intake.domain import Arrival, Problem
 from services.intake.usecases.desk import Desk, Waiting
 from services.intake.usecases.report import Outcome, report
 from shared.kernel.errors import Rejected, Transient
-from shared.telemetry import logs
+from shared.telemetry import logs, traces
 
 # Events of one transaction: beyond this a batch gains nothing and holds its locks longer.
 TOGETHER: Final = 1_000
@@ -37,11 +38,14 @@ async def submit(desk: Desk, arrivals: Sequence[Arrival]) -> list[Outcome]:
         raise Rejected(
             "too-many-requests", "More comes in than can be stored; none of this was taken, send it again.", headers={"retry-after": "2"}
         )
-    waiting = Waiting(arrivals, asyncio.get_running_loop().create_future())
+    trace = traces.current_traceparent()
+    waiting = Waiting([replace(arrival, traceparent=trace) for arrival in arrivals], asyncio.get_running_loop().create_future())
     queue.waiting.append(waiting)
     if not queue.is_working:
         queue.is_working = True
-        desk.engine.in_background(_work(desk), name="commit")
+        # It works for whoever comes meanwhile, too: each event brings its own trace.
+        with traces.detached():
+            desk.engine.in_background(_work(desk), name="commit")
     try:
         async with asyncio.timeout(PATIENCE):
             return await waiting.answer
@@ -115,5 +119,6 @@ async def _stored(desk: Desk, arrivals: Sequence[Arrival]) -> list[Outcome]:
 
 
 def _broken(arrival: Arrival, error: Exception) -> Outcome:
-    log.error("an event could not be taken", exc_info=error)
+    with traces.attached(arrival.traceparent):
+        log.error("an event could not be taken", exc_info=error)
     return Outcome(arrival, "rejected", Problem("internal", "Something went wrong here; the event is not stored."))

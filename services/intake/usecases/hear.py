@@ -4,6 +4,7 @@ Called by the handlers and the timers.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.intake import domain, store
 from services.intake.domain import Arrival, Problem
@@ -21,7 +22,7 @@ from shared.timers import Due
 
 async def take_ingress(desk: Desk, tx: Transaction, records: Sequence[Record]) -> None:
     """CloudEvents in Kafka's binary mode, with the same rules and the same row as over HTTP; a bad one is parked with its reason."""
-    read = {id(record): _read(record) for record in records}
+    read = {id(record): replace(_read(record), traceparent=record.traceparent) for record in records}
     places = await reference.locations(tx.conn, {a.event.data.location_id for a in read.values() if a.event})
     good: list[Arrival] = []
 

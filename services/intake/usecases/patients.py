@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.intake import store
-from services.intake.domain import Patient, hear, household_of
+from services.intake.domain import Arrival, Patient, hear, household_of
 from services.intake.domain.patients import is_told
 from services.intake.store import SealedPatient
-from shared.contracts.ingress import PosEvent
 from shared.contracts.patients import Consent, PatientChanged
 from shared.messaging import Transaction
 from shared.vault import DataKey, Vault
@@ -23,23 +22,25 @@ _SEALED = ("name", "phone", "email", "postal_code")
 
 @dataclass
 class Patients:
-    """The patients of one transaction by reference: as they were, as they are, and their keys."""
+    """The patients of one transaction by reference: as they were, as they are, their keys, and the last arrival that spoke of each."""
 
     vault: Vault
     before: dict[str, Patient] = field(default_factory=dict)
     now: dict[str, Patient] = field(default_factory=dict)
     keys: dict[str, DataKey] = field(default_factory=dict)
     sealed: dict[str, SealedPatient] = field(default_factory=dict)
+    cause: dict[str, Arrival] = field(default_factory=dict)
 
     def key_of(self, ref: str | None) -> DataKey | Vault:
         """What to seal a patient's things with; the vault itself where no patient is known."""
         return self.keys.get(ref, self.vault) if ref else self.vault
 
-    def hear(self, event: PosEvent, phone: str | None) -> None:
+    def hear(self, arrival: Arrival) -> None:
         """Take in what an event says of its patient."""
-        data = event.data.patient
-        if data is not None:
-            self.now[data.ref] = hear(self.now[data.ref], data, event.time, event.data.location_id, phone)
+        event = arrival.event
+        if event is not None and (data := event.data.patient) is not None:
+            self.now[data.ref] = hear(self.now[data.ref], data, event.time, event.data.location_id, arrival.phone)
+            self.cause[data.ref] = arrival
 
 
 async def lock(vault: Vault, tx: Transaction, homes: Mapping[str, str]) -> Patients:
@@ -76,7 +77,7 @@ async def save(patients: Patients, tx: Transaction) -> None:
         row = _sealed(patients, after)
         rows.append(row)
         if is_news:
-            tx.say(_changed(after, row))
+            tx.say(_changed(after, row), cause=patients.cause.get(ref))
     await store.save_patients(tx.conn, rows)
 
 

@@ -151,7 +151,7 @@ async def _take(
     """Decide each new event, save all; the incident each one became, by event id."""
     for arrival, _ in events:
         assert arrival.event is not None
-        patients.hear(arrival.event, arrival.phone)
+        patients.hear(arrival)
     people.settle_households(patients)
     book = await lock_book(tx, {name for arrival, _ in events for name in _orders_named(arrival)})
     await people.look_at(patients, tx, {history.patient_ref for history in book.histories.values() if history.patient_ref})
@@ -161,7 +161,7 @@ async def _take(
     for arrival, event_id in events:
         assert arrival.event is not None
         decision = _decide(desk, tx, book, arrival.event, event_id, patients, calendars)
-        tx.apply(decision)
+        tx.apply(decision, cause=arrival)
         verdict = decision.state
         book.keep(verdict, event=arrival.event, event_id=event_id)
         incident_id = verdict.incident.incident_id if verdict.incident else None

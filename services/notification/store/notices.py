@@ -17,7 +17,7 @@ _STATE = (
     " is_answer, typed_by, carried_by, segments, attempt, token, tries, looks, rank, queued_at, send_at, sent_at, version"
 )
 # What the sender needs besides the state; bytes are ciphertext, times are the machine's.
-_SENDING = "seq, body, to_number, lease_until, left_at, provider_sid"
+_SENDING = "seq, body, to_number, lease_until, left_at, provider_sid, traceparent"
 
 INSERT = f"""
 -- New notices; one that was wished for by the same cause already is left out.
@@ -34,7 +34,8 @@ from jsonb_populate_recordset(null::notices, $1) r where n.notice_id = r.notice_
 """
 SEAL = """
 -- The text and the number as they are about to leave, and until when (machine time) the sender may be silent.
-update notices n set body = r.body, to_number = r.to_number, lease_until = r.lease_until, left_at = null
+update notices n set body = r.body, to_number = r.to_number, lease_until = r.lease_until, left_at = null,
+    traceparent = r.traceparent
 from jsonb_populate_recordset(null::notices, $1) r where n.notice_id = r.notice_id
 """
 LOCK = f"""
@@ -124,7 +125,8 @@ select staff_id from notices where number_index = $1 and audience = 'staff' and 
 class Row:
     """A notice with its place in the order (`seq`) and what its sender needs.
 
-    `body` and `to_number` are ciphertext; `lease_until` and `left_at` (when its first byte left) are machine time.
+    `body` and `to_number` are ciphertext; `lease_until` and `left_at` (when its first byte left) are machine time;
+    `traceparent` is the trace it left in, which what the provider says of it later goes on in.
     """
 
     notice: Notice
@@ -134,6 +136,7 @@ class Row:
     lease_until: datetime | None
     left_at: datetime | None
     provider_sid: str | None
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,7 @@ class Sealed:
     body: bytes
     to_number: bytes
     lease_until: datetime
+    traceparent: str | None
 
 
 async def insert(conn: Connection, notices: Sequence[Notice], sealed: Mapping[UUID, Mapping[str, bytes]] | None = None) -> set[UUID]:
@@ -163,7 +167,13 @@ async def save(conn: Connection, notices: Sequence[Notice]) -> None:
 async def seal(conn: Connection, sealed: Mapping[UUID, Sealed]) -> None:
     """Write what is about to leave."""
     rows = [
-        {"notice_id": i, "body": "\\x" + s.body.hex(), "to_number": "\\x" + s.to_number.hex(), "lease_until": s.lease_until}
+        {
+            "notice_id": i,
+            "body": "\\x" + s.body.hex(),
+            "to_number": "\\x" + s.to_number.hex(),
+            "lease_until": s.lease_until,
+            "traceparent": s.traceparent,
+        }
         for i, s in sealed.items()
     ]
     if rows:
@@ -272,6 +282,7 @@ def _rows(rows: Sequence[Any]) -> list[Row]:
             row["lease_until"],
             row["left_at"],
             row["provider_sid"],
+            row["traceparent"],
         )
         for row in rows
     ]

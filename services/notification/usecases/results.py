@@ -161,7 +161,7 @@ async def _each(tx: Transaction, rows: Sequence[Row], decide: Callable[[Notice],
     states = []
     for row in rows:
         decision = decide(row.notice)
-        tx.apply(decision)
+        tx.apply(decision, cause=row)
         states.append(decision.state)
     await store.notices.save(tx.conn, states)
 

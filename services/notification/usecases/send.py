@@ -33,6 +33,7 @@ from shared.kernel.decision import Cancel, Decision
 from shared.kernel.errors import Unready
 from shared.kernel.ids import new_id
 from shared.messaging import Transaction
+from shared.telemetry import traces
 from shared.timers import Due
 from shared.vault import Unreadable
 
@@ -51,6 +52,7 @@ class Outgoing:
     number: str
     text: str
     is_for_stopped: bool
+    traceparent: str | None
 
 
 async def send_due(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
@@ -59,8 +61,10 @@ async def send_due(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
     # Numbers before notices, here as everywhere: an answer STOP waits for this, or this for it, and neither dies of the other.
     conversations = await store.people.conversations(tx.conn, await store.notices.numbers_of(tx.conn, ids), locked=True)
     rows = {row.notice.notice_id: row for row in await store.notices.lock_waking(tx.conn, ids, tx.now)}
-    fired = {(UUID(d.subject), d.generation) for d in await timers.fire(tx, due)}
-    awake = {i for i, row in rows.items() if row.notice.status in WAITING and (i, row.notice.attempt) in fired}
+    fired = {(UUID(d.subject), d.generation): d for d in await timers.fire(tx, due)}
+    awake = {
+        i: fired[i, row.notice.attempt] for i, row in rows.items() if row.notice.status in WAITING and (i, row.notice.attempt) in fired
+    }
     waiting = [row.notice for row in rows.values() if row.notice.status in WAITING]
     known = await _read(desk, tx, waiting, conversations)
     numbers = {n.notice_id: number for n in waiting if (number := _number(known, rows[n.notice_id], n)) is not None}
@@ -78,7 +82,7 @@ async def send_due(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
                 if isinstance(verdict, Wait)
                 else rules.withheld(notice, verdict.reason, tx.now)
             )
-            tx.apply(decision)
+            tx.apply(decision, cause=awake[notice.notice_id])
             staying.append(decision.state)
     await store.notices.save(tx.conn, staying)
     groups = [group for group in may_merge(going) if any(n.notice_id in awake for n in group)]
@@ -107,7 +111,7 @@ async def _depart(
     rows: dict[UUID, Row],
     groups: Sequence[Sequence[Notice]],
     numbers: dict[UUID, str],
-    awake: set[UUID],
+    awake: Mapping[UUID, Due],
 ) -> None:
     """Write the intents of these texts and hand them over once that is committed."""
     outgoing: list[Outgoing] = []
@@ -119,6 +123,9 @@ async def _depart(
         for told, text, link in _texts(known, rows, group, tx.now):
             carrier = told[0]
             _, parts, _ = segment(text)
+            # What was merged and had not woken itself goes on in the trace of one that did.
+            wakers = [awake[n.notice_id] for n in (carrier, *told) if n.notice_id in awake]
+            trace = tx.trace_of(next(iter(wakers), None))
             for notice in told:
                 decision = rules.leaving(notice, parts, None if notice is carrier else carrier.notice_id)
                 states.append(decision.state)
@@ -130,11 +137,12 @@ async def _depart(
                     desk.seal(patient, text, notice.notice_id, "body"),
                     desk.seal(patient, number, notice.notice_id, "to_number"),
                     lease_until,
+                    trace,
                 )
             if link is not None:
                 links.append(link)
             is_for_stopped = desk.words[carrier.template].is_for_stopped
-            outgoing.append(Outgoing(carrier.notice_id, carrier.token + 1, numbers[carrier.notice_id], text, is_for_stopped))
+            outgoing.append(Outgoing(carrier.notice_id, carrier.token + 1, numbers[carrier.notice_id], text, is_for_stopped, trace))
     await store.notices.save(tx.conn, states)
     await store.notices.seal(tx.conn, sealed)
     await store.traffic.add_links(tx.conn, links)
@@ -198,6 +206,11 @@ async def hand_over(desk: Desk, outgoing: Sequence[Outgoing]) -> None:
 
 
 async def _hand_over(desk: Desk, text: Outgoing) -> None:
+    with traces.attached(text.traceparent):
+        await _send(desk, text)
+
+
+async def _send(desk: Desk, text: Outgoing) -> None:
     async with desk.lanes:
         async with desk.engine.pool.acquire(timeout=10) as conn:
             if not await store.notices.let_go(conn, text.notice_id, text.token, machine_now(), is_for_stopped=text.is_for_stopped):

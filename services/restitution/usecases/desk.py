@@ -4,16 +4,16 @@ import base64
 import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from services.restitution import store
 from services.restitution.domain import Policies, Restitution
 from services.restitution.domain.state import MoneyState
 from services.restitution.gateway import PayoutGateway
-from shared.contracts.envelope import Fact
 from shared.kernel.decision import Decision
 from shared.messaging import Engine, Transaction
+from shared.telemetry.traces import Traced
 from shared.vault import Unreadable, Vault
 
 
@@ -70,7 +70,7 @@ class Book:
         book._money_was = {key: state.money for key, state in book.states.items()}
         return book
 
-    def keep(self, tx: Transaction, decision: Decision[Restitution], *, cause: Fact[Any] | None = None) -> None:
+    def keep(self, tx: Transaction, decision: Decision[Restitution], *, cause: Traced | None = None) -> None:
         """The state after the decision, and what it says."""
         key = decision.state.restitution_id
         if decision.is_empty and decision.state == self.states.get(key):

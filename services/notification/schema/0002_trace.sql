@@ -1,0 +1,4 @@
+-- What a provider says of a text belongs to the trace the text left in.
+
+alter table notices add column traceparent text;
+comment on column notices.traceparent is 'The W3C traceparent the text was handed over under; delivery reports and look-ups go on in that trace.';
