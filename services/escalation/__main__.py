@@ -26,5 +26,6 @@ def build(host: Host) -> Service:
         timers=timers.kinds(desk),
         routes=api.ROUTES,
         loops=(),
+        measure=partial(usecases.measure, desk),
         before_locations=partial(usecases.hours_told, desk),
     )

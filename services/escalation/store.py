@@ -17,7 +17,7 @@ from services.escalation.domain.explain import Recorded
 from services.escalation.domain.plan import Facts
 from shared.contracts.cases import CaseEvent, CaseOpened, IncidentAttached, Paging
 from shared.contracts.incidents import Incident
-from shared.db import Connection
+from shared.db import Connection, Pool
 from shared.kernel.errors import Transient
 
 _NAMES: Final = tuple(field.name for field in fields(Case))
@@ -79,6 +79,12 @@ LOAD: Final = """
 -- How many live cases each person of these locations owns there.
 select location_id, owner_staff_id, count(*)::int as cases from cases
 where location_id = any($1::text[]) and status in ('open', 'acknowledged') and owner_staff_id is not null group by 1, 2
+"""
+STANDING: Final = """
+-- The live cases by status and severity, those without an owner, those with a target that is over and not met.
+select status, severity, count(*)::int as cases, (count(*) filter (where owner_staff_id is null))::int as unowned,
+    (count(*) filter (where targets @> '[{"state": "breached"}]'))::int as breached
+from cases where status in ('open', 'acknowledged') group by status, severity
 """
 ANOTHER_OPEN: Final = """
 -- Another case of the same patient or order that is not closed.
@@ -210,6 +216,11 @@ async def facts(conn: Connection, case_id: UUID) -> list[Facts]:
 async def numbers(conn: Connection, count: int) -> list[int]:
     """Numbers for `count` new cases."""
     return [row["number"] for row in await conn.fetch(NUMBERS, count)] if count else []
+
+
+async def standing(pool: Pool) -> list[asyncpg.Record]:
+    """How the live cases stand: `status`, `severity`, `cases`, `unowned`, `breached`."""
+    return await pool.fetch(STANDING)
 
 
 async def load(conn: Connection, location_ids: Collection[str]) -> dict[str, dict[str, int]]:

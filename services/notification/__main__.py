@@ -48,6 +48,7 @@ def build(host: Host) -> Service:
         timers=timers.kinds(desk),
         routes=api.ROUTES,
         loops=(partial(usecases.watch, desk),),
+        measure=partial(usecases.measure, desk),
     )
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from services.restitution import api, handlers, store, timers
+from services.restitution import api, handlers, store, timers, usecases
 from services.restitution.domain import Policies
 from services.restitution.domain.policies import NAMES
 from services.restitution.gateway import CodeGateway
@@ -30,4 +30,5 @@ def build(host: Host) -> Service:
         timers=timers.kinds(desk),
         routes=api.ROUTES,
         loops=(),
+        measure=partial(usecases.measure, desk),
     )

@@ -85,7 +85,7 @@ def listen(broker: KafkaBroker, engine: Engine, topic: str, *, fetch_max_wait_ms
                 raise
             except Exception as error:
                 CONSUMERS_STOPPED.labels(engine.name, topic).set(1)
-                log.exception("the consumer stops and waits for a person", reason=str(error) if isinstance(error, Halted) else "unexpected")
+                log.exception("the consumer stops and waits for a person", reason="halted" if isinstance(error, Halted) else "unexpected")
                 raise StopConsume from error
             for record in batch.records:
                 engine.done[record.topic, record.partition] = record.offset + 1

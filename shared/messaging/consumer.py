@@ -156,6 +156,7 @@ class Engine:
             self.relay_wake.set()
         if tx.timers:
             self.timers_wake.set()
+        outbox.count(tx)
         for _, rejected in tx.rejections:
             EVENTS_REJECTED.labels(self.name, rejected.code).inc()
         for run in tx.afterwards:
@@ -231,7 +232,7 @@ class Engine:
                 cause: BaseException | None = unready
             except Transient as error:
                 BATCH_RETRIES.labels(self.name, _topic(items, bad), "transient").inc()
-                self._log.warning("kept for another try", retry_in=max(error.retry_in, backoff), error=error.detail)
+                self._log.warning("kept for another try", retry_in=max(error.retry_in, backoff), exc_info=error)
                 await asyncio.sleep(max(backoff, min(error.retry_in, BACKOFF_MAX)))
                 backoff = min(backoff * 2, BACKOFF_MAX)
                 continue

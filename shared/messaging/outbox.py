@@ -4,6 +4,7 @@ Called when a transaction is about to commit. Invariant: `seq` is taken while th
 so order per key is `seq` order.
 """
 
+from collections import Counter
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 from shared.kernel.clock import machine_now
 from shared.kernel.ids import new_id
 from shared.messaging.transaction import Said, Transaction
+from shared.telemetry.metrics import EVENTS_SAID
 
 APPEND: Final = """
 -- One row per event, in the order it was said.
@@ -28,6 +30,12 @@ async def append(tx: Transaction) -> None:
         return
     rows = [_row(said, tx.now) for said in tx.said]
     await tx.conn.execute(APPEND, machine_now().date(), *(list(column) for column in zip(*rows, strict=True)))
+
+
+def count(tx: Transaction) -> None:
+    """Count what was said, once it is committed."""
+    for kind, times in Counter(said.event.type_name for said in tx.said).items():
+        EVENTS_SAID.labels(tx.service, kind).inc(times)
 
 
 def _row(said: Said, at: datetime) -> tuple[UUID, str, str, str, datetime, bytes, str | None]:

@@ -20,7 +20,7 @@ from shared.kernel.ids import new_id, time_of
 from shared.messaging.inbox import has_partition
 from shared.messaging.records import Record
 from shared.telemetry import logs
-from shared.telemetry.metrics import EVENTS_PARKED, EVENTS_PARKED_NOW
+from shared.telemetry.metrics import EVENTS_PARKED
 
 # How long the engine itself tries a fact that waits for another topic's row before it leaves it to a person.
 WAITS_AT_MOST: Final = timedelta(minutes=10)
@@ -81,7 +81,6 @@ select exists(select 1 from parked p where p.redriven_at is null and (p.retry_at
         and (q.partition, q."offset") < (p.partition, p."offset")))
 """
 THROUGH: Final = "select redriven_at is not null from parked where parked_id = $1"
-COUNTED: Final = "select count(*) from (select 1 from parked where redriven_at is null limit 10000) p"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,6 @@ class Redriver:
         """Until cancelled, look every `every` seconds (machine time)."""
         while True:
             try:
-                EVENTS_PARKED_NOW.labels(self._service).set(await self._pool.fetchval(COUNTED))
                 await self.once()
             except DATABASE_DOWN as error:
                 self._log.warning("the database does not answer", error=type(error).__name__)

@@ -20,7 +20,7 @@ from shared.db import DATABASE_DOWN, Pool
 from shared.kernel.clock import machine_now
 from shared.messaging.records import headers_of
 from shared.telemetry import logs, traces
-from shared.telemetry.metrics import EVENTS_RELAYED, RELAY_LAG_SECONDS, RELAY_RESTARTS
+from shared.telemetry.metrics import EVENTS_RELAYED, RELAY_RESTARTS
 
 CHUNK: Final = 1000
 IN_FLIGHT_MAX: Final = 10_000
@@ -138,8 +138,6 @@ class Relay:
             rows, position = await self._read(conn, before)
             if position != before:
                 self._in_flight.append((position, [await self._send(producer, row) for row in rows]))
-            if rows:
-                RELAY_LAG_SECONDS.labels(self._service).set((machine_now() - rows[0]["created_at"]).total_seconds())
             self._reached = reached = await self._acknowledged(self._reached, must=sum(len(f) for _, f in self._in_flight) > IN_FLIGHT_MAX)
             now = machine_now()
             if reached != kept and (now - kept_at).total_seconds() > KEEP_POSITION_EVERY:
@@ -153,7 +151,6 @@ class Relay:
         """Until woken, until something in flight is acknowledged, or until the slow poll."""
         if not self._in_flight:
             self.is_idle = not self._wake.is_set()
-            RELAY_LAG_SECONDS.labels(self._service).set(0)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL)
             return

@@ -57,8 +57,8 @@ class Host:
 
 @dataclass(frozen=True)
 class Service:
-    """A service, ready to start: `loops` are further tasks that run until cancelled; `sessions` signs people in (the console's cookies);
-    `before_locations` is what it does about a location before its copy is renewed."""
+    """A service, ready to start: `loops` are further tasks that run until cancelled; `measure` sets its own gauges every few seconds;
+    `sessions` signs people in (the console's cookies); `before_locations` is what it does about a location before its copy is renewed."""
 
     engine: Engine
     desk: Any
@@ -66,6 +66,7 @@ class Service:
     timers: Mapping[str, TimerHandler]
     routes: Sequence[Any]
     loops: Sequence[Callable[[], Awaitable[None]]] = ()
+    measure: Callable[[], Awaitable[None]] | None = None
     sessions: Sessions | None = None
     before_locations: BeforeLocations | None = None
 

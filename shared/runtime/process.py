@@ -22,16 +22,19 @@ from shared.messaging import Batch, Engine, Record, make_broker
 from shared.messaging.audit import seal
 from shared.messaging.broker import commit_offsets, commit_once, dead_subscribers, provision, remember_positions, start
 from shared.messaging.inbox import keep_partitions
+from shared.messaging.measures import measure
 from shared.messaging.parked import Redriver, is_waiting, went_through
 from shared.messaging.relay import Relay
 from shared.runtime.host import Host, Service
 from shared.telemetry import logs
+from shared.telemetry.metrics import DATABASE_UP
 from shared.timers import Loop
 from shared.web.app import Check, service_router
 from shared.web.auth import Access, Auth
 
 SEAL_EVERY = 2.0
 PARTITIONS_EVERY = 600.0
+MEASURE_EVERY = 5.0
 STOP_SECONDS = 5.0
 # What waits for longer than this for another topic's row does not keep the clock of a demo from moving on.
 WAITS_SHORT = timedelta(seconds=15)
@@ -97,6 +100,7 @@ class Process:
             self._spawn(r, "offsets", commit_offsets(r.engine))
             self._spawn(r, "sealer", _every(SEAL_EVERY, partial(_seal, r.engine)))
             self._spawn(r, "partitions", _every(PARTITIONS_EVERY, partial(keep_partitions, r.engine.pool)))
+            self._spawn(r, "measures", self._measured(r))
             for n, loop in enumerate(r.service.loops):
                 self._spawn(r, f"loop-{n}", _run(loop))
         await start(self._broker)
@@ -111,6 +115,22 @@ class Process:
     def _ended(self, service: str, name: str, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception() is not None:
             self._log.error("a loop of the service died", service=service, task=name, exc_info=task.exception())
+
+    async def _measured(self, r: Running) -> None:
+        """Until cancelled: set the gauges. That the database is away is one of them; a gauge that breaks stops nothing."""
+        while True:
+            is_up = True
+            try:
+                await measure(r.engine)
+                await r.loop.measure()
+                if r.service.measure is not None:
+                    await r.service.measure()
+            except DATABASE_DOWN:
+                is_up = False
+            except Exception:  # noqa: BLE001 - a door: what only looks on must not make the service unready
+                self._log.exception("the gauges could not be read", service=r.engine.name)
+            DATABASE_UP.labels(r.engine.name).set(is_up)
+            await asyncio.sleep(MEASURE_EVERY)
 
     async def stop(self) -> None:
         """In order, bounded: what is cut off here is taken up again at the next start."""

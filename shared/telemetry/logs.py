@@ -1,17 +1,23 @@
 """Logs: one JSON object a line (or coloured lines on a terminal), with an allow-list of fields.
 
-`get(name)` gives a logger; `configure` is called once at the door. Invariant: a field that is not in `FIELDS` never reaches the
-output, it is dropped and counted; an exception is written as its type and its places in the code, without its message, because
-messages of databases and parsers quote what they were given.
+`get(name)` gives a logger; `configure` is called once at the door. Invariants, each for the reason that databases, parsers and libraries
+quote what they were given: a field that is not in `FIELDS` never reaches the output; a field's value is one word (an id, a name of the
+code, a number), anything longer is dropped; an exception is its type and its places in the code, without its message; the sentence is one
+that stands in the code: ours by a contract test, a library's without the arguments it was formatted with. What is dropped is counted.
 """
 
+import linecache
 import logging
 import re
 import sys
 import traceback
 from collections.abc import MutableMapping
+from datetime import datetime
+from functools import lru_cache
+from pathlib import PurePath
 from types import TracebackType
 from typing import Any, TextIO
+from uuid import UUID
 
 import structlog
 from structlog.typing import Processor, WrappedLogger
@@ -32,9 +38,12 @@ FIELDS = frozenset(
     }
 )  # fmt: skip
 _PLACES = 12
-_TEXT_LIMIT = 500
-# A phone number or an e-mail address that slipped into the sentence itself.
-_CONTACT = re.compile(r"\+\d{8,15}\b|[\w.+-]+@[\w-]+\.[\w.-]+")
+_SENTENCE_LIMIT = 200
+_WORD = re.compile(r"[\w.:/<>,=\[\]{}%*-]{0,200}")
+# A phone number or an e-mail address: not even as a word.
+_CONTACT = re.compile(r"\+?\d{8,15}\b|[\w.+-]+@[\w-]+\.[\w.-]+")
+_ID = re.compile(r"[0-9a-f-]{16,55}")
+_DROPPED = "…"
 
 Line = MutableMapping[str, Any]
 
@@ -54,6 +63,7 @@ def configure(*, level: str = "INFO", json: bool | None = None, stream: TextIO |
         _flatten_exception,
         allow_listed,
     ]
+    foreign: list[Processor] = [structlog.stdlib.add_logger_name, _as_in_the_code, *shared]
     last: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False) if as_json else structlog.dev.ConsoleRenderer(colors=out.isatty())
     )
@@ -66,7 +76,7 @@ def configure(*, level: str = "INFO", json: bool | None = None, stream: TextIO |
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            foreign_pre_chain=foreign,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
         )
     )
@@ -88,26 +98,51 @@ def get(name: str, **fields: Any) -> structlog.stdlib.BoundLogger:
 
 
 def allow_listed(_logger: WrappedLogger, _method: str, line: Line) -> Line:
-    """Keep the fields of `FIELDS`, drop and count the rest, mask contact data in the sentence, cut long texts."""
+    """Keep the fields of `FIELDS` whose values are words and numbers; drop and count the rest."""
     kept: Line = {}
     dropped = 0
     for field, value in line.items():
-        if field in FIELDS or field in ("_record", "_from_structlog"):
-            kept[field] = value if field.startswith("_") else _short(value)
-        else:
+        if field in ("_record", "_from_structlog"):
+            kept[field] = value
+        elif field == "event":
+            kept[field] = _CONTACT.sub(_DROPPED, str(value))[:_SENTENCE_LIMIT]
+        elif field == "trace":
+            kept[field] = [str(place)[:_SENTENCE_LIMIT] for place in value][-_PLACES:]
+        elif field not in FIELDS:
             dropped += 1
+        elif (word := _word(value)) is _DROPPED:
+            kept[field], dropped = _DROPPED, dropped + 1
+        else:
+            kept[field] = word
     if dropped:
         LOG_FIELDS_DROPPED.inc(dropped)
         kept["dropped"] = dropped
     return kept
 
 
-def _short(value: Any) -> Any:
+def _word(value: Any) -> Any:
+    """The value where it is a number, an instant or one word; `_DROPPED` where it may hold what somebody wrote."""
     if isinstance(value, bool | int | float | None):
         return value
-    if isinstance(value, list | tuple):
-        return [_short(item) for item in value[:50]]
-    return _CONTACT.sub("…", str(value))[:_TEXT_LIMIT]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    text = value if isinstance(value, str) else str(value) if isinstance(value, UUID | PurePath) else _DROPPED
+    is_id = isinstance(value, UUID) or _ID.fullmatch(text) is not None
+    return text if is_id or (_WORD.fullmatch(text) and not _CONTACT.search(text)) else _DROPPED
+
+
+def _as_in_the_code(_logger: WrappedLogger, _method: str, line: Line) -> Line:
+    """A library's line: its first sentence as its code has it, else where in the code it was said."""
+    record: logging.LogRecord = line["_record"]
+    said = str(record.msg).partition("\n")[0]
+    line["event"] = said if said and said in _source(record.pathname) else "said by a library"
+    line["file"] = f"{'/'.join(record.pathname.split('/')[-2:])}:{record.lineno}"
+    return line
+
+
+@lru_cache(maxsize=64)
+def _source(path: str) -> str:
+    return "".join(linecache.getlines(path))
 
 
 def _add_trace(_logger: WrappedLogger, _method: str, line: Line) -> Line:

@@ -2,7 +2,8 @@
 
 Called by whoever counts something; read by `/metrics` and by `docs/METRICS.md`. Invariant: a metric exists only here, and its labels
 are closed sets (a service, a topic, a code), never an id, so that the number of series is bounded by the code base.
-Embedded, six services share the process and the registry: the label `service` keeps them apart.
+Embedded, six services share the process and the registry: the label `service` keeps them apart. Nothing is counted when it is asked for:
+gauges of what lies in tables are read in the background (`shared/messaging/measures.py` and each service's `measure`).
 """
 
 from collections.abc import Sequence
@@ -59,29 +60,60 @@ IDEMPOTENT_ANSWERS = _counter(
 EVENTS_TAKEN = _counter("amends_events_taken_total", "Events applied, by topic and type.", "service", "topic", "type")
 EVENTS_REPEATED = _counter("amends_events_repeated_total", "Events the inbox knew already.", "service", "topic")
 EVENTS_REJECTED = _counter("amends_events_rejected_total", "Facts the business refused, by code.", "service", "code")
-EVENTS_WAITING = _gauge("amends_events_waiting", "Facts kept until a row that another topic brings is here.", "service", "topic")
+EVENTS_WAITING = _gauge(
+    "amends_events_waiting", "Parked events that the engine itself tries again: another topic brings their row.", "service"
+)
 EVENTS_PARKED = _counter("amends_events_parked_total", "Events parked, by reason.", "service", "topic", "reason")
-EVENTS_PARKED_NOW = _gauge("amends_events_parked_now", "Events that lie parked now.", "service")
+EVENTS_PARKED_NOW = _gauge(
+    "amends_events_parked_now", "Events that lie parked now, those that wait included; counted up to 10,000.", "service"
+)
+EVENTS_SAID = _counter(
+    "amends_events_said_total", "Events committed to the outbox: what happened to cases, restitutions, notices.", "service", "type"
+)
 BATCH_SIZE = _histogram("amends_batch_size", "Events in one transaction.", "service", "topic", buckets=SIZES)
 BATCH_SECONDS = _histogram("amends_batch_seconds", "One batch, from the records read to the commit.", "service", "topic")
 BATCH_RETRIES = _counter(
     "amends_batch_retries_total", "Batches tried again, by cause (transient, unexpected).", "service", "topic", "cause"
 )
 EVENT_AGE_SECONDS = _histogram("amends_event_age_seconds", "From an event's minting to its being applied.", "service", "topic")
+CONSUMER_LAG = _gauge(
+    "amends_consumer_lag_events", "Records of a topic that this process has yet to take, over its partitions.", "service", "topic"
+)
+SUBSCRIBERS_DEAD = _gauge(
+    "amends_subscribers_dead", "1 where a subscriber does not run or has no partition, whatever the reason.", "service", "topic"
+)
 CONSUMERS_STOPPED = _gauge("amends_consumers_stopped", "Subscribers that stopped themselves and wait for a person.", "service", "topic")
 
 # The relay
 EVENTS_RELAYED = _counter("amends_events_relayed_total", "Outbox rows acknowledged by the broker.", "service", "topic")
 RELAY_RESTARTS = _counter("amends_relay_restarts_total", "Times the relay started again at its position.", "service", "cause")
-RELAY_LAG_SECONDS = _gauge("amends_relay_lag_seconds", "Age of the oldest outbox row not yet acknowledged.", "service")
+RELAY_LAG_SECONDS = _gauge("amends_relay_lag_seconds", "Age of the oldest outbox row beyond the relay's kept position.", "service")
 OLDEST_TRANSACTION_SECONDS = _gauge("amends_oldest_transaction_seconds", "Age of the oldest open write transaction.", "service")
 
 # Timers
 TIMERS_FIRED = _counter("amends_timers_fired_total", "Timers fired, by kind.", "service", "kind")
 TIMERS_LATE_SECONDS = _histogram("amends_timers_late_seconds", "How late a timer fired, in machine time.", "service", "kind")
-TIMERS_OVERDUE = _gauge("amends_timers_overdue", "Timers due and not fired; stays near zero.", "service")
+TIMERS_OVERDUE = _gauge("amends_timers_overdue", "Timers due and not fired, counted up to 10,000; stays near zero.", "service")
+TIMERS_OVERDUE_SECONDS = _gauge("amends_timers_overdue_seconds", "How late the longest overdue timer is, in business time.", "service")
+TIMERS_PARKED_NOW = _gauge("amends_timers_parked_now", "Timers that could not be handled and wait for a person.", "service")
 
-# Sends (texts, payouts) and the rest
+# The work, as it stands
+CASES_OPEN = _gauge("amends_cases_open", "Cases that are open or acknowledged.", "status", "severity")
+CASES_UNOWNED = _gauge("amends_cases_unowned", "Of these, without an owner.", "severity")
+CASES_BREACHED = _gauge("amends_cases_breached", "Of these, with a target that is over and not met.", "severity")
+NOTICES_NOW = _gauge("amends_notices_now", "Notices that are not at an end, by status; `uncertain` wait for a person.", "status")
+RESTITUTIONS_NOW = _gauge(
+    "amends_restitutions_now", "Restitutions that are not at an end, by status; `payout_uncertain` wait for a person.", "status"
+)
+MILEAGE_DAYS_LEFT = _gauge(
+    "amends_mileage_days_left",
+    "Days of business time until the last known mileage rate ends; negative once trips are referred for want of one.",
+)
+
+# Sends (texts, payouts), the database and the rest
+DATABASE_UP = _gauge("amends_database_up", "1 while the service's database answers, else 0 and its other gauges are old.", "service")
+POOL_CONNECTIONS = _gauge("amends_pool_connections", "Database connections held, by state (busy, idle).", "service", "state")
+POOL_CONNECTIONS_MAX = _gauge("amends_pool_connections_max", "Database connections the service may hold.", "service")
 SENDS = _counter("amends_sends_total", "Calls to a provider, by what became of them.", "service", "gateway", "outcome")
 SEND_SECONDS = _histogram("amends_send_seconds", "One call to a provider.", "service", "gateway")
 BACKGROUND_FAILURES = _counter("amends_background_failures_total", "Tracked background tasks that failed.", "service", "task")

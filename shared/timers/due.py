@@ -16,8 +16,14 @@ from shared.kernel.errors import Poison, Rejected, Transient, Unready
 from shared.messaging.consumer import Engine
 from shared.messaging.tracing import Legs
 from shared.messaging.transaction import FactFailed, SetAside, Transaction
-from shared.telemetry import logs
-from shared.telemetry.metrics import TIMERS_FIRED, TIMERS_LATE_SECONDS, TIMERS_OVERDUE
+from shared.telemetry import logs, traces
+from shared.telemetry.metrics import (
+    TIMERS_FIRED,
+    TIMERS_LATE_SECONDS,
+    TIMERS_OVERDUE,
+    TIMERS_OVERDUE_SECONDS,
+    TIMERS_PARKED_NOW,
+)
 from shared.timers.done import fire
 from shared.timers.schedule import Due
 
@@ -35,6 +41,12 @@ select kind, subject, name, generation, due_at, data, traceparent from timers
 where due_at <= $1 and parked_reason is null order by due_at, created_at, kind, name, generation limit $2
 """
 NEXT_DUE: Final = "select min(due_at) from timers where due_at is not null and parked_reason is null"
+STANDING: Final = """
+-- What is due and not fired, since when, and what is parked; bounded.
+select (select count(*) from (select 1 from timers where due_at <= $1 and parked_reason is null limit 10000) o) as overdue,
+       (select min(due_at) from timers where due_at <= $1 and parked_reason is null) as since,
+       (select count(*) from (select 1 from timers where parked_reason is not null limit 10000) p) as parked
+"""
 PARK: Final = """
 -- A timer that cannot be handled waits for a person, with the reason.
 update timers set parked_reason = $5 where kind = $1 and subject = $2 and name = $3 and generation = $4
@@ -94,11 +106,19 @@ class Loop:
         soonest: datetime | None = await self._engine.pool.fetchval(NEXT_DUE)
         return soonest
 
+    async def measure(self) -> None:
+        """Set the gauges of what is overdue and what is parked."""
+        now = self._engine.clock.now()
+        row = await self._engine.pool.fetchrow(STANDING, now)
+        assert row is not None, "an aggregate has a row"
+        TIMERS_OVERDUE.labels(self._engine.name).set(row["overdue"])
+        TIMERS_OVERDUE_SECONDS.labels(self._engine.name).set((now - row["since"]).total_seconds() if row["since"] else 0)
+        TIMERS_PARKED_NOW.labels(self._engine.name).set(row["parked"])
+
     async def once(self) -> int:
         """Handle one batch of what is due now; returns how many were read."""
         now = self._engine.clock.now()
         rows = await self._engine.pool.fetch(READ_DUE, now, BATCH)
-        TIMERS_OVERDUE.labels(self._engine.name).set(len(rows))
         by_kind: dict[str, list[Due]] = {}
         seen: set[str] = set()
         for row in rows:
@@ -173,7 +193,8 @@ class Loop:
         if isinstance(cause, Rejected):
             await self._refuse(due[0], cause)
             return []
-        self._log.error("a timer failed", exc_info=cause, kind=kind, name=due[0].name)
+        with traces.attached(due[0].traceparent):
+            self._log.error("a timer failed", exc_info=cause, kind=kind)
         await self._retry_or_park(due[0], _reason(cause), is_waiting=isinstance(cause, Unready))
         return []
 
@@ -200,7 +221,9 @@ class Loop:
         await asyncio.sleep(BETWEEN_TRIES)
 
     async def _park(self, d: Due, reason: str) -> None:
-        self._log.error("a timer is parked", kind=d.kind, name=d.name, reason=reason)
+        with traces.attached(d.traceparent):
+            # The reason is for the row: it may quote what somebody wrote.
+            self._log.error("a timer is parked", kind=d.kind)
         await self._engine.pool.execute(PARK, d.kind, d.subject, d.name, d.generation, reason)
 
     def _count(self, kind: str, due: list[Due]) -> None:

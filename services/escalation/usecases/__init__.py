@@ -20,6 +20,7 @@ from services.escalation.usecases.desk import Desk
 from services.escalation.usecases.hear import take_incidents, take_notices, take_patients, take_restitutions
 from services.escalation.usecases.hours import hours_told, recount
 from services.escalation.usecases.queries import Clock, WholeCase, case, cases, clock
+from services.escalation.usecases.standing import measure
 
 __all__ = [
     "Asked",
@@ -39,6 +40,7 @@ __all__ = [
     "end_pauses",
     "expire_acknowledgements",
     "hours_told",
+    "measure",
     "pause",
     "record_action",
     "recount",

@@ -2,3 +2,4 @@
 
 alter table notices add column traceparent text;
 comment on column notices.traceparent is 'The W3C traceparent the text was handed over under; delivery reports and look-ups go on in that trace.';
+create index notices_uncertain on notices (notice_id) where status = 'uncertain';

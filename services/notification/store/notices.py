@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from services.notification.domain.notice import Notice
-from shared.db import Connection
+from shared.db import Connection, Pool
 
 _STATE = (
     "notice_id, case_id, audience, template, cause, recipient, status, reason, staff_id, patient_ref, number_index, generation, facts,"
@@ -114,6 +114,12 @@ from notices n join cases c using (case_id)
 where n.number_index = $1 and n.audience = 'staff' and n.template in ('page', 'page_again', 'assigned') and c.status = 'open'
   and n.status in ('sending', 'sent', 'delivered', 'undelivered', 'uncertain')
 group by n.case_id, c.reference order by max(n.seq) desc limit 50
+"""
+STANDING = """
+-- The notices that are not at an end, by status; each branch by an index of its own.
+select status, count(*)::int as notices from notices where status in ('queued', 'held') group by status
+union all select 'sending', count(*)::int from notices where status = 'sending'
+union all select 'uncertain', count(*)::int from notices where status = 'uncertain'
 """
 PAGED = """
 -- The member of staff that was paged at this number last.
@@ -253,6 +259,11 @@ async def known_as(conn: Connection, notice_id: UUID, sid: str) -> None:
 async def other_sids(conn: Connection, number_index: str, notice_id: UUID) -> frozenset[str]:
     """Provider ids that are taken by other texts to the same number."""
     return frozenset(row["provider_sid"] for row in await conn.fetch(OTHER_SIDS, number_index, notice_id))
+
+
+async def standing(pool: Pool) -> dict[str, int]:
+    """How many notices are not at an end, by status."""
+    return {row["status"]: row["notices"] for row in await pool.fetch(STANDING)}
 
 
 async def numbers_of(conn: Connection, ids: Sequence[UUID]) -> list[str]:

@@ -15,6 +15,7 @@ from services.notification.usecases.people import (
 from services.notification.usecases.queue import take_cases, take_patients, take_restitutions
 from services.notification.usecases.results import Report, look_at_silent, report, watch
 from services.notification.usecases.send import send_due
+from services.notification.usecases.standing import measure
 
 __all__ = [
     "Desk",
@@ -23,6 +24,7 @@ __all__ = [
     "case_of",
     "consents_of",
     "look_at_silent",
+    "measure",
     "messages_of",
     "notices_of",
     "patient_of",

@@ -87,7 +87,7 @@ async def watch(desk: Desk) -> None:
         try:
             await look_at_silent(desk)
         except Transient as error:
-            _log.warning("the silent sends wait", error=error.detail)
+            _log.warning("the silent sends wait", exc_info=error)
         await asyncio.sleep(WATCH_SECONDS)
 
 

@@ -18,6 +18,7 @@ from services.restitution.store.rows import (
     of_case,
     one,
     save,
+    standing,
 )
 
 __all__ = [
@@ -41,5 +42,6 @@ __all__ = [
     "one",
     "save",
     "save_books",
+    "standing",
     "void_codes",
 ]

@@ -14,7 +14,7 @@ import asyncpg
 
 from services.restitution.domain import CaseCopy, Payout, Restitution, TripLine
 from shared.contracts.restitutions import Needs, PolicyDecision
-from shared.db import Connection
+from shared.db import Connection, Pool
 
 KEEP_CASES: Final = """
 -- Each case as heard; a lower version than the known one changes nothing.
@@ -54,6 +54,11 @@ select {COLUMNS} from restitutions
 where ($1::text[] is null or location_id = any($1) or region = any($2)) and ($3::uuid is null or restitution_id < $3)
     and ($4::text is null or status = $4)
 order by restitution_id desc limit $5
+"""
+STANDING: Final = """
+-- What is not at an end, by status.
+select status, count(*)::int as restitutions from restitutions
+where status in ('proposed', 'referred', 'approved', 'offered', 'accepted', 'payout_uncertain') group by status
 """
 SAVE: Final = f"""
 -- The restitutions as they are now; their rows are locked, or new.
@@ -107,6 +112,11 @@ async def cases_of(conn: Connection, ids: Iterable[UUID]) -> dict[UUID, CaseCopy
 async def case_of(conn: Connection, case_id: UUID) -> CaseCopy | None:
     """One case as known."""
     return (await cases_of(conn, [case_id])).get(case_id)
+
+
+async def standing(pool: Pool) -> dict[str, int]:
+    """How many restitutions are not at an end, by status."""
+    return {row["status"]: row["restitutions"] for row in await pool.fetch(STANDING)}
 
 
 async def lock(conn: Connection, ids: Iterable[UUID]) -> dict[UUID, Restitution]:

@@ -7,6 +7,7 @@ from services.restitution.usecases.command import accept, approve, decline, offe
 from services.restitution.usecases.desk import Asker, Book, Desk
 from services.restitution.usecases.hear import take_cases, take_notices
 from services.restitution.usecases.pay import pay_due
+from services.restitution.usecases.standing import measure
 
 __all__ = [
     "Asker",
@@ -15,6 +16,7 @@ __all__ = [
     "accept",
     "approve",
     "decline",
+    "measure",
     "offer",
     "pay_due",
     "request",
