@@ -95,6 +95,12 @@ KEEP_HOURS: Final = """
 -- The hours of stores as they were told.
 insert into location_hours (location_id, version, hours) select * from unnest($1::text[], $2::int[], $3::jsonb[]) on conflict do nothing
 """
+HOURS: Final = """
+-- The hours of a store as they were at these versions of what the directory told.
+select distinct on (w.version) w.version, h.hours
+from unnest($2::int[]) as w(version) join location_hours h on h.location_id = $1 and h.version <= w.version
+order by w.version, h.version desc
+"""
 LIVE_AFTER: Final = """
 -- The next live cases of these stores, in the order of store and case.
 select location_id, case_id from cases
@@ -246,6 +252,11 @@ async def keep_hours(conn: Connection, rows: Sequence[tuple[str, int, Mapping[st
     """Hours by location and version; what is kept stays."""
     if rows:
         await conn.execute(KEEP_HOURS, *_columns(rows))
+
+
+async def hours(conn: Connection, location_id: str, versions: Collection[int]) -> dict[int, Mapping[str, Any]]:
+    """A store's hours by the versions asked for; what was not kept is left out."""
+    return {row["version"]: row["hours"] for row in await conn.fetch(HOURS, location_id, list(versions))} if versions else {}
 
 
 async def live_after(conn: Connection, locations: Sequence[str], after: tuple[str, UUID], limit: int) -> list[tuple[str, UUID]]:

@@ -7,7 +7,7 @@ Invariant: an override beats a holiday, both beat the week; breaks are taken out
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
-from typing import Any, Self
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from shared.calendars.days import BadCalendar, Hours, OutOfRange, Span, Year, subtract, union
@@ -18,6 +18,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 YEARS_KEPT = 12  # compiled years a calendar holds on to, about 20 KB each
 
 Clock = str | time
+DayReason = Literal["special", "closure", "holiday", "week"]
 Windows = Sequence[Sequence[Clock]]
 
 
@@ -100,6 +101,15 @@ class Calendar:
         if day in self._holidays:
             return True
         return self._observes is not None and day in public_holidays(*self._observes, day.year)
+
+    def reason_of(self, day: date) -> tuple[DayReason, str]:
+        """What the hours of a local date come from: its own (`special`), a closure, a public holiday with its name, or the week."""
+        if day in self._overrides:
+            return "special", ""
+        name = public_holidays(*self._observes, day.year).get(day) if self._observes is not None else None
+        if name is not None:
+            return "holiday", name
+        return ("closure", "") if day in self._holidays else ("week", "")
 
     def is_open(self, at: datetime) -> bool:
         """Whether the location is open at an aware instant. The closing itself is closed."""

@@ -61,6 +61,8 @@ def _environment() -> jinja2.Environment:
         "brief": when.brief,
         "friendly": when.friendly,
         "countdown": when.countdown,
+        "between": when.between,
+        "span": when.span,
         "amount": amount_of,
         "iso": lambda at: at.isoformat() if isinstance(at, datetime) else str(at or ""),
         "instant": lambda text: when.parse(str(text)) if text else None,

@@ -36,6 +36,14 @@ def brief(at: datetime, now: datetime, zone: str) -> str:
     return clock_time(at, zone) if same else moment(at, zone)
 
 
+def between(start: datetime, end: datetime, zone: str) -> str:
+    """`Mon 23 Nov, 9:00 am - 1:00 pm`; with both days where they differ. Midnight at the end of a day is that day's."""
+    days = (end.astimezone(_zone(zone)).date() - start.astimezone(_zone(zone)).date()).days
+    is_midnight = clock_time(end, zone) == "12:00 am"
+    last = "midnight" if is_midnight and days == 1 else clock_time(end, zone) if days == 0 else moment(end, zone)
+    return f"{moment(start, zone)} \u2013 {last}"
+
+
 def friendly(at: datetime, now: datetime, zone: str) -> str:
     """`today at 2:05 pm`, `tomorrow at 9:00 am`, else `on Friday 27 November at 9:00 am`: for patients."""
     there, today = at.astimezone(_zone(zone)).date(), now.astimezone(_zone(zone)).date()

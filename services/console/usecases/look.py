@@ -32,6 +32,7 @@ class Words:
     """What is fetched from the owning services for the person who looks; a part whose service did not answer is None."""
 
     case: dict[str, Any] | None = None
+    clock: dict[str, Any] | None = None
     incidents: list[dict[str, Any]] = field(default_factory=list)
     restitutions: list[dict[str, Any]] | None = None
     texts: list[dict[str, Any]] | None = None
@@ -120,14 +121,16 @@ async def case_page(desk: Desk, asker: Asker, name: str) -> CasePage:
 async def words_of(desk: Desk, asker: Asker, case_id: UUID, with_words: Sequence[UUID]) -> Words:
     """The words about a case, each part from its owner, side by side."""
     ask = desk.services.get
-    case, restitutions, texts, *incidents = await asyncio.gather(
+    case, clock, restitutions, texts, *incidents = await asyncio.gather(
         _or_none(ask("escalation", f"/v1/cases/{case_id}", asker)),
+        _or_none(ask("escalation", f"/v1/cases/{case_id}/clock", asker)),
         _or_none(ask("restitution", f"/v1/restitutions?case_id={case_id}", asker)),
         _or_none(ask("notification", f"/v1/notices?case_id={case_id}", asker)),
         *(_or_none(ask("intake", f"/v1/incidents/{incident_id}", asker)) for incident_id in with_words[:WORDS_MAX]),
     )
     return Words(
         case=case,
+        clock=clock,
         incidents=[incident for incident in incidents if incident is not None],
         restitutions=restitutions.get("items") if restitutions is not None else None,
         texts=texts.get("items") if texts is not None else None,

@@ -41,7 +41,7 @@ def case_body(view: CaseView) -> dict[str, Any]:
         "promises": _promises(case),
         "acknowledged_by": case.acknowledged_by,
         "acknowledgement_expires_at": case.expires_at,
-        "paused": {"reason": case.paused_reason, "since": case.paused_at} if case.paused_reason else None,
+        "paused": {"reason": case.paused_reason, "since": case.paused_at, "until": case.paused_until} if case.paused_reason else None,
         "root_cause": case.root_cause,
         "resolved_at": case.resolved_at,
         "closed_at": case.closed_at,
@@ -73,6 +73,7 @@ def clock_body(told_clock: Clock) -> dict[str, Any]:
             "minutes_before": [seconds // 60 for seconds in case.plan.warn_before_seconds],
         },
         "pauses": [{"reason": pause.reason, "from": pause.starts_at, "to": pause.ends_at} for pause in case.pauses],
+        "next_step_at": case.step_due_at,
         "targets": [
             {
                 "milestone": line.target.milestone,
@@ -88,7 +89,23 @@ def clock_body(told_clock: Clock) -> dict[str, Any]:
                 "due_at": line.target.due_at,
                 "met_at": line.target.met_at,
                 "breached_at": line.target.breached_at,
+                "elapsed_seconds": line.elapsed_seconds,
                 "elapsed_percent": line.elapsed_percent,
+                "counted_seconds": line.apart.counted_seconds,
+                "paused_seconds": line.apart.paused_seconds,
+                "summary": line.summary,
+                "stretches": [
+                    {
+                        "from": part.starts_at,
+                        "to": part.ends_at,
+                        "kind": part.kind,
+                        "seconds": part.seconds,
+                        "total_seconds": part.total_seconds,
+                        "words": part.words,
+                    }
+                    for part in line.apart.stretches
+                ],
+                "is_whole": line.apart.is_whole,
                 "history": [{"at": row.at, "what": row.what, "words": row.words} for row in line.history],
             }
             for line in told_clock.targets

@@ -1,6 +1,6 @@
 """The clock of a case in plain words: each target with what happened to it, for a manager who asks "why".
 
-Invariant: it tells what was recorded (the case's own events), never what would be computed today.
+Invariant: it tells what was recorded (the case's own events) by the hours that were counted with, never what would be computed today.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.escalation.domain.case import Case, Store, Target, elapsed_percent
+from services.escalation.domain.apart import Apart, named, take_apart
+from services.escalation.domain.case import ALWAYS, Case, Store, Target
+from shared.calendars import Calendar, open_seconds
 
 WORDS = {
     "acknowledge": "somebody takes it",
@@ -22,6 +24,7 @@ REPLANNED = {
     "plan_changed": "Planned anew by the policy of the day: counted from the start",
     "rebuilt": "Rebuilt from what was recorded: counted anew from the start",
 }
+DAYS_TOLD_MAX = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +49,64 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class ClockOfTarget:
-    """A target and its story. `elapsed_percent` of its open time is for display."""
+    """A target, its story and its time taken apart. `elapsed_seconds` of its time are gone, `elapsed_percent` is for display."""
 
     target: Target
     goal: str
+    summary: str
+    elapsed_seconds: int
     elapsed_percent: int
     history: tuple[Line, ...]
+    apart: Apart
 
 
-def tell(case: Case, events: Sequence[Recorded], store: Store, now: datetime) -> tuple[ClockOfTarget, ...]:
-    """Each target of each segment, oldest first. `events` in the order of their versions."""
-    return tuple(
-        ClockOfTarget(
-            target,
-            WORDS.get(target.milestone, target.milestone),
-            elapsed_percent(case, target, store, _stands_at(case, target, now)),
-            tuple(_lines(target, events, store)),
-        )
-        for target in case.targets
+def tell(
+    case: Case, events: Sequence[Recorded], store: Store, now: datetime, hours: Mapping[int, Calendar] | None = None
+) -> tuple[ClockOfTarget, ...]:
+    """Each target of each segment, oldest first. `events` in the order of their versions; `hours` the store's by their version."""
+    return tuple(_tell_one(target, case, events, store, now, (hours or {}).get(target.hours, store.calendar)) for target in case.targets)
+
+
+def _tell_one(target: Target, case: Case, events: Sequence[Recorded], store: Store, now: datetime, calendar: Calendar) -> ClockOfTarget:
+    history = tuple(_lines(target, events, store))
+    ended_at = target.met_at or next((line.at for line in history if line.what == "cancelled"), None)
+    apart = take_apart(target, case, calendar, ended_at, now)
+    pauses = [(pause.starts_at, pause.ends_at) for pause in case.pauses]
+    stands_at = ended_at or (case.paused_at if target.state == "paused" else None) or now
+    gone = open_seconds(ALWAYS if apart.is_elapsed else calendar, target.starts_at, stands_at, pauses)
+    return ClockOfTarget(
+        target=target,
+        goal=WORDS.get(target.milestone, target.milestone),
+        summary=_summary(target, apart, store, gone),
+        elapsed_seconds=gone,
+        elapsed_percent=gone * 100 // max(target.open_seconds, 1),
+        history=history,
+        apart=apart,
     )
+
+
+def _summary(target: Target, apart: Apart, store: Store, gone: int) -> str:
+    """Why it is due when it is, in one sentence."""
+    kind = "elapsed" if target.is_elapsed else "open"
+    promised = f"{_length(target.open_seconds)} of {kind} time from {_wall(target.starts_at, store)}"
+    if target.state == "paused":
+        return f"{promised}; {_length(gone)} are gone, and the clock stands."
+    if target.due_at is None:
+        return f"{promised}; it ended while the clock stood."
+    by_day: dict[str, int] = {}
+    for stretch in apart.stretches:
+        if stretch.kind == "counted":
+            day = named(stretch.starts_at.astimezone(store.calendar.zone))
+            by_day[day] = by_day.get(day, 0) + stretch.seconds
+    days = ", ".join(f"{_length(seconds)} on {day}" for day, seconds in by_day.items())
+    counted = f": {days}" if 0 < len(by_day) <= DAYS_TOLD_MAX and not apart.is_elapsed else ""
+    paused = f" The clock stood for {_length(apart.paused_seconds)} of {kind} time." if apart.paused_seconds else ""
+    return f"{promised} are over at {_wall(target.due_at, store)}{counted}.{paused}"
 
 
 def patients_clock_seconds(case: Case, now: datetime) -> int:
     """How long the patient has been waiting, in elapsed time: it never pauses, and freezes with the resolution."""
     return int(((case.resolved_at or case.closed_at or now) - case.opened_at).total_seconds())
-
-
-def _stands_at(case: Case, target: Target, now: datetime) -> datetime:
-    return target.met_at or case.paused_at or case.resolved_at or case.closed_at or now
 
 
 def _lines(target: Target, events: Sequence[Recorded], store: Store) -> Iterator[Line]:
@@ -111,7 +144,9 @@ def _lines(target: Target, events: Sequence[Recorded], store: Store) -> Iterator
 def _planned(event: Recorded, target: Target, due: datetime | None, store: Store) -> Line:
     """What was promised, or promised again after a contact."""
     kind = "elapsed" if target.is_elapsed else "open"
-    return Line(event.at, "planned", f"{_length(target.open_seconds)} of {kind} time, until {_wall(due, store)}.")
+    again = "Opened again: " if event.type == "amends.case.reopened" else ""
+    seconds = (_target_in(event, target.milestone) or {}).get("open_seconds") or target.open_seconds
+    return Line(event.at, "planned", f"{again}{_length(seconds)} of {kind} time, until {_wall(due, store)}.")
 
 
 def _about(event: Recorded, store: Store) -> Line:
@@ -137,7 +172,10 @@ def _instant(text: Any) -> datetime | None:
 
 def _wall(at: datetime | None, store: Store) -> str:
     """An instant as the store's wall clock shows it."""
-    return at.astimezone(store.calendar.zone).strftime("%a %d %b %H:%M") if at else "later"
+    if at is None:
+        return "later"
+    local = at.astimezone(store.calendar.zone)
+    return f"{named(local)}, {(local.hour - 1) % 12 + 1}:{local:%M} {'am' if local.hour < 12 else 'pm'}"
 
 
 def _length(seconds: int) -> str:

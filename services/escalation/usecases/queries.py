@@ -15,6 +15,7 @@ from services.escalation.usecases.act import CaseView, find
 from services.escalation.usecases.desk import Asker, Desk
 from services.escalation.usecases.stores import stores
 from services.escalation.usecases.words import Note
+from shared.calendars import Calendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +60,7 @@ async def clock(desk: Desk, name: str, by: Asker) -> Clock:
         found = await find(conn, name, by)
         place = (await stores(conn, [found.location_id])).at(found.location_id, now)
         events = await store.history(conn, found.case_id)
+        hours = await store.hours(conn, found.location_id, {target.hours for target in found.targets if target.hours})
+    calendars = {version: Calendar.of(told) for version, told in hours.items()}
     waiting = explain.patients_clock_seconds(found, now)
-    return Clock(found, place.calendar.timezone, now, waiting, explain.tell(found, events, place, now))
+    return Clock(found, place.calendar.timezone, now, waiting, explain.tell(found, events, place, now, calendars))

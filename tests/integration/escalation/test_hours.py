@@ -109,3 +109,24 @@ async def test_a_case_opened_after_the_change_is_planned_by_the_new_hours_and_no
     await settle(bench)
     assert await bench.said("replanned") == []
     assert (await bench.only_case())["targets"][1]["due_at"] == "2026-11-23T16:00:00Z"
+
+
+async def test_the_clock_takes_each_target_apart_by_the_hours_it_was_counted_with(bench: Bench) -> None:
+    await bench.told(place(9, weekly=dict.fromkeys(LATE, (("09:00", "12:00"), ("13:00", "18:00")))))
+    bench.clock.jump_to(at(9, 30))
+    await bench.report(incident())
+    case = await bench.only_case()
+    await bench.advance(at(9, 50))
+    await bench.post(f"/v1/cases/{case['id']}/acknowledge")
+    await bench.told(place(10, weekly=LATE))
+    await settle(bench)
+    told = (await bench.get(f"/v1/cases/{case['id']}/clock")).json()
+    targets = {target["milestone"]: target for target in told["targets"]}
+    # Taken on by the hours of then; in touch by the hours of now.
+    assert [(part["kind"], part["seconds"]) for part in targets["acknowledge"]["stretches"]] == [("counted", 900)]
+    assert [line["what"] for line in targets["acknowledge"]["history"]] == ["planned", "warned", "warned", "breached", "met late"]
+    assert [(part["kind"], part["seconds"]) for part in targets["action"]["stretches"]] == [("closed", 0), ("counted", 4 * 3600)]
+    assert targets["action"]["history"][-1]["words"] == (
+        "The store's hours changed: counted anew from the start, until Mon 23 Nov, 2:00 pm."
+    )
+    assert {target["counted_seconds"] - target["open_seconds"] for target in targets.values()} == {0}

@@ -192,8 +192,8 @@ def test_the_clock_is_told_in_plain_words() -> None:
     kept = [explain.Recorded(e.version, e.at, e.by, e.type_name, e.model_dump(mode="json")) for e in bench.events]
     first = explain.tell(bench.case, kept, SHOP, at(9, 50))[0]
     assert [line.what for line in first.history] == ["planned", "warned", "warned", "breached", "met late"]
-    assert first.history[0].words == "30 min of open time, until Mon 23 Nov 09:30."
-    assert first.history[-1].words == "Reached late at Mon 23 Nov 09:45 by ana."
+    assert first.history[0].words == "30 min of open time, until Mon 23 Nov, 9:30 am."
+    assert first.history[-1].words == "Reached late at Mon 23 Nov, 9:45 am by ana."
 
 
 def test_7_a_warning_that_was_given_is_not_given_again() -> None:
