@@ -167,6 +167,11 @@ class SignIn(Part):
         description="The matching public key (PEM), by which services check the console's word; `…_FILE` works here too.",
         json_schema_extra=FROM_FILE,
     )
+    demo_people: bool = Field(
+        False,
+        description="True where whoever reaches the console may sign in as anybody of the directory, without a password: for trying it out,"
+        " never with real patients. Embedded it is always so.",
+    )
     session_idle_seconds: Seconds = Field(900, description="How long a session lives without a click.")
     session_max_seconds: Seconds = Field(43200, description="How long a session lives at most.")
 

@@ -5,7 +5,7 @@ Amends was written for is refused (`amends migrate` brings it up to date). Any n
 """
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -17,7 +17,7 @@ from services.command.door import Failed, Port, app, run, say, tell
 from services.command.place import service_named
 from services.command.up import builder, done_before, stop_signal
 from shared.contracts.asyncapi import asyncapi
-from shared.db import Pool, check, open_pool, open_service_pool, password_of
+from shared.db import DATABASE_DOWN, Pool, check, open_pool, open_service_pool, password_of
 from shared.embedded.processes import free_ports
 from shared.kernel.clock import MachineClock
 from shared.runtime import Host, Serving
@@ -47,9 +47,11 @@ async def _serve(settings: Settings, service: str, port: int | None) -> None:
     traces.configure(f"amends-{service}", os.environ)
     stopping = stop_signal()
     async with said():
-        serving = await _prepared(settings, service, port)
+        serving = await prepared(settings, service, port)
         try:
             if await done_before(stopping, serving.start()):
+                for note in serving.process.notes():
+                    tell(note)
                 say(f"{service} is up at http://{name_of(settings.http.host)}:{serving.server.port}")
                 await stopping.wait()
         finally:
@@ -57,29 +59,27 @@ async def _serve(settings: Settings, service: str, port: int | None) -> None:
             await serving.stop()
 
 
-async def _prepared(settings: Settings, service: str, port: int | None) -> Serving:
-    """Everything that can be wrong with settings and schema is found before anything is started."""
+async def prepared(settings: Settings, service: str, port: int | None) -> Serving:
+    """One service, not started yet. What is wrong with settings, database or schema is found here: raises Failed, or what `said` tells."""
     build, schema = builder(service)
     servers = servers_of(settings)
     wanted = settings.http.port_of(service) if port is None else port
     address = (settings.http.host, wanted or free_ports(1)[0])
-    pool = await _pool(settings, service)
+    pools: dict[str, Pool] = {}
     try:
-        await check(pool, service, all_migrations(service, schema))
+        host = _host(settings, service, pools, f"http://{name_of(address[0])}:{address[1]}")
+        pools[service] = await _pool(settings, service)
+        await check(pools[service], service, all_migrations(service, schema))
+        title = f"Amends {service}"
         return Serving(
-            _host(settings, service, pool, f"http://{name_of(address[0])}:{address[1]}"),
-            [build],
-            bootstrap_servers=servers,
-            topics=settings.kafka.topics,
-            address=address,
-            title=f"Amends {service}",
-            asyncapi=asyncapi,
+            host, [build], bootstrap_servers=servers, topics=settings.kafka.topics, address=address, title=title, asyncapi=asyncapi
         )
-    except ValueError as fault:
-        pool.terminate()
-        raise Failed(f"{service} cannot start: {fault}.") from fault
-    except BaseException:
-        pool.terminate()
+    except BaseException as fault:
+        for pool in pools.values():
+            pool.terminate()
+        # A faulty DSN is one of both kinds; the database's own sentence says more.
+        if isinstance(fault, ValueError) and not isinstance(fault, DATABASE_DOWN):
+            raise Failed(f"{service} cannot start: {fault}.") from fault
         raise
 
 
@@ -101,11 +101,11 @@ def servers_of(settings: Settings) -> str:
     return settings.kafka.bootstrap_servers
 
 
-def _host(settings: Settings, service: str, pool: Pool, url: str) -> Host:
+def _host(settings: Settings, service: str, pools: Mapping[str, Pool], url: str) -> Host:
     signing, verifying = _signing_keys(settings.sign_in, service)
     public_url = settings.http.public_url or url
     return Host(
-        pools={service: pool},
+        pools=pools,
         clock=MachineClock(),
         vault=Vault.from_text(*settings.vault.texts()),
         settings=settings,
@@ -114,6 +114,7 @@ def _host(settings: Settings, service: str, pool: Pool, url: str) -> Host:
         service_urls=settings.urls.by_service(),
         signing_key=signing,
         verifying_key=verifying,
+        has_demo_people=settings.sign_in.demo_people,
         member=settings.kafka.member,
     )
 

@@ -15,6 +15,7 @@ from shared.web.auth import mint_assertion
 
 HERE = Path(__file__).parent
 AUDIENCE = "amends"
+OPEN = "whoever reaches the page may sign in as anybody of the directory; that is for trying it out, never for real patients"
 
 
 def build(host: Host) -> Service:
@@ -32,6 +33,7 @@ def build(host: Host) -> Service:
         engine=engine,
         vault=host.vault,
         services=HttpServices(host.service_urls, sign),
+        has_demo_people=host.has_demo_people,
         is_demo=host.is_demo,
         is_https=host.public_url.startswith("https://"),
         idle=timedelta(seconds=sign_in.session_idle_seconds),
@@ -44,4 +46,5 @@ def build(host: Host) -> Service:
         timers={},
         routes=api.ROUTES,
         sessions=api.session_hook(desk),
+        notes={"sign-in": OPEN} if host.has_demo_people else {},
     )

@@ -1,5 +1,6 @@
 """Who is wired to whom in notification."""
 
+import secrets
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from services.notification import api, handlers, timers, usecases
 from services.notification.domain import templates
 from services.notification.domain.window import Rules, Window
-from services.notification.gateway import TwilioSms
+from services.notification.gateway import UNSET, NoProvider, provider
 from services.notification.usecases import Desk
 from shared.runtime import Host, Service
 from shared.settings import Sms, Texting
@@ -16,19 +17,12 @@ HERE = Path(__file__).parent
 
 
 def build(host: Host) -> Service:
-    """Notification, ready to start. Raises ValueError where the SMS provider's account is not set."""
+    """Notification, ready to start. Raises ValueError where the SMS provider's account is set in part."""
     engine = host.engine("notification", schema=HERE / "schema")
     sms: Sms = host.settings.sms
-    if sms.account_sid is None or sms.auth_token is None or sms.from_number is None:
-        raise ValueError("set AMENDS_SMS__ACCOUNT_SID, AMENDS_SMS__AUTH_TOKEN and AMENDS_SMS__FROM_NUMBER: texts need a provider")
-    token = sms.auth_token.get_secret_value()
-    gateway = TwilioSms(
-        account_sid=sms.account_sid,
-        auth_token=token,
-        sender=sms.from_number,
-        callback_url=host.public_url + api.STATUS,
-        base_url=sms.base_url,
-    )
+    token = sms.auth_token.get_secret_value() if sms.auth_token else None
+    gateway = provider(sms.account_sid, token, sms.from_number, host.public_url + api.STATUS, sms.base_url)
+    has_provider = not isinstance(gateway, NoProvider)
     desk = Desk(
         engine=engine,
         vault=host.vault,
@@ -38,8 +32,10 @@ def build(host: Host) -> Service:
         public_url=host.public_url,
         pages_url=host.pages_url or host.public_url,
         programme=sms.programme,
-        webhook_token=token,
+        # Without a provider nothing that claims to be from it is true.
+        webhook_token=token or secrets.token_hex(32),
         provider_confirms_stop=sms.provider_confirms_stop,
+        has_provider=has_provider,
     )
     return Service(
         engine=engine,
@@ -49,6 +45,7 @@ def build(host: Host) -> Service:
         routes=api.ROUTES,
         loops=(partial(usecases.watch, desk),),
         measure=partial(usecases.measure, desk),
+        notes={} if has_provider else {"sms": UNSET},
     )
 
 

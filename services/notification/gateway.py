@@ -20,6 +20,10 @@ from shared.telemetry.metrics import SEND_SECONDS, SENDS
 # Connecting may take this long, answering that long (seconds, machine time).
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 15.0
 _PAGE = 100
+UNSET: Final = (
+    "no SMS provider is set: texts wait (held, no-provider) until AMENDS_SMS__ACCOUNT_SID, AMENDS_SMS__AUTH_TOKEN and"
+    " AMENDS_SMS__FROM_NUMBER name one"
+)
 _PAGES_MAX = 3
 
 
@@ -78,6 +82,21 @@ class SmsGateway(Protocol):
     async def close(self) -> None:
         """Let go of connections."""
         ...
+
+
+class NoProvider:
+    """Where no provider is set: no byte ever leaves us."""
+
+    async def send(self, to: str, body: str, notice_id: UUID) -> Answer:
+        """See `SmsGateway.send`."""
+        return NotSent("no-provider")
+
+    async def look(self, to: str, body: str, since: datetime, known: frozenset[str]) -> Look:
+        """See `SmsGateway.look`. Whoever sent it, before the provider was taken away, is not there to be asked."""
+        return Ambiguous("no-provider")
+
+    async def close(self) -> None:
+        """See `SmsGateway.close`."""
 
 
 class TwilioSms:
@@ -140,6 +159,15 @@ class TwilioSms:
     async def close(self) -> None:
         """See `SmsGateway.close`."""
         await self._client.aclose()
+
+
+def provider(account_sid: str | None, auth_token: str | None, sender: str | None, callback_url: str, base_url: str) -> SmsGateway:
+    """The provider's adapter, or the one that sends nothing. Raises ValueError where half of an account is named."""
+    if account_sid is None and auth_token is None and sender is None:
+        return NoProvider()
+    if account_sid is None or auth_token is None or sender is None:
+        raise ValueError("set all of AMENDS_SMS__ACCOUNT_SID, AMENDS_SMS__AUTH_TOKEN and AMENDS_SMS__FROM_NUMBER, or none of them")
+    return TwilioSms(account_sid=account_sid, auth_token=auth_token, sender=sender, callback_url=callback_url, base_url=base_url)
 
 
 def _answer(response: httpx.Response) -> Answer:

@@ -175,6 +175,7 @@ class Stack:
             service_urls=dict.fromkeys(self._builders, f"http://{_name(self.settings.http.host)}:{port}"),
             signing_key=signing,
             verifying_key=signing.public_key(),
+            has_demo_people=True,
             is_demo=True,
             member="embedded" if self.kafka else None,
         )

@@ -30,8 +30,8 @@ class Host:
     """One process. `pools` by service; `settings` is the tree's parts that services read (`host.settings.sms`), never the environment.
 
     `public_url` is how patients and providers reach us, `pages_url` the same for patients' pages, where that is another; `service_urls`
-    where each service answers HTTP, by name; `is_demo` whether built-in demo people may sign in and `/dev` exists; `member` this process's
-    lasting name in the consumer groups, where it is the only one.
+    where each service answers HTTP, by name; `has_demo_people` whether anybody may sign in as anybody of the directory, `is_demo` whether
+    `/dev` exists; `member` this process's lasting name in the consumer groups, where it is the only one.
     """
 
     pools: Mapping[str, Pool]
@@ -43,6 +43,7 @@ class Host:
     service_urls: Mapping[str, str] = field(default_factory=dict)
     signing_key: Ed25519PrivateKey | None = None
     verifying_key: Ed25519PublicKey | None = None
+    has_demo_people: bool = False
     is_demo: bool = False
     member: str | None = None
     schemas: dict[str, Path] = field(default_factory=dict)
@@ -58,7 +59,8 @@ class Host:
 @dataclass(frozen=True)
 class Service:
     """A service, ready to start: `loops` are further tasks that run until cancelled; `measure` sets its own gauges every few seconds;
-    `sessions` signs people in (the console's cookies); `before_locations` is what it does about a location before its copy is renewed."""
+    `sessions` signs people in (the console's cookies); `before_locations` is what it does about a location before its copy is renewed.
+    `notes`: what does not work as usual here and why, by a short name; told at the start and at `/readyz?verbose`."""
 
     engine: Engine
     desk: Any
@@ -69,6 +71,7 @@ class Service:
     measure: Callable[[], Awaitable[None]] | None = None
     sessions: Sessions | None = None
     before_locations: BeforeLocations | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -169,6 +169,10 @@ class Process:
         """An event waits for a row that another topic is bringing, and has not done so for long."""
         return any(await asyncio.gather(*(is_waiting(r.engine.pool, WAITS_SHORT) for r in self.running.values())))
 
+    def notes(self) -> list[str]:
+        """What does not work as usual here, one sentence each."""
+        return [f"{name}: {note}." for name, r in self.running.items() for note in r.service.notes.values()]
+
     def routers(self) -> list[Any]:
         """One router per service, behind its own doorkeepers."""
         return [
@@ -210,6 +214,7 @@ class Process:
             checks[f"{name}.subscribers"] = Check(not dead, ", ".join(f"{topic} is not consumed" for topic in dead))
             ended = [task for task, t in r.tasks.items() if t.done()]
             checks[f"{name}.loops"] = Check(not ended, ", ".join(f"{task} ended" for task in ended))
+            checks.update({f"{name}.{what}": Check(True, note) for what, note in r.service.notes.items()})
         return checks
 
 

@@ -112,27 +112,6 @@ async def test_a_migration_of_what_is_there_changes_nothing_also_twice_at_once(s
     assert [(code, set(json.loads(out).values())) for code, out, _ in outcomes] == [(0, {0}), (0, {0})]
 
 
-@pytest.mark.parametrize(
-    ("words", "changes", "sentence"),
-    [
-        (("serve", "intake"), {"AMENDS_POSTGRES__INTAKE": "", "AMENDS_POSTGRES__DSN": ""}, "AMENDS_POSTGRES__INTAKE is missing"),
-        (("serve", "intake"), {"AMENDS_KAFKA__BOOTSTRAP_SERVERS": ""}, "AMENDS_KAFKA__BOOTSTRAP_SERVERS is missing"),
-        (("serve", "intake"), {"AMENDS_VAULT__MASTER_KEY": ""}, "AMENDS_VAULT__MASTER_KEY"),
-        (("serve", "intake"), {"AMENDS_VAULT__INDEX_KEY": "c2hvcnQ="}, "openssl rand -base64 32"),
-        (("serve", "intake"), {"AMENDS_SIGN_IN__ASSERTION_PUBLIC_KEY": "hush"}, "AMENDS_SIGN_IN__ASSERTION_PUBLIC_KEY"),
-        (("serve", "intake"), {"AMENDS_POSTGRES__INTAKE": "postgresql://amends_intake@localhost:1/amends"}, "AMENDS_POSTGRES__DSN"),
-        (("migrate",), {"AMENDS_POSTGRES__DSN": "postgresql://owner@localhost:1/amends"}, "AMENDS_POSTGRES__DSN"),
-        (("migrate",), {"AMENDS_KAFKA__BOOTSTRAP_SERVERS": "localhost:1"}, "AMENDS_KAFKA__BOOTSTRAP_SERVERS"),
-    ],
-)
-async def test_what_stands_in_the_way_is_one_sentence(six: Fleet, words: tuple[str, ...], changes: dict[str, str], sentence: str) -> None:
-    code, out, complaint = await command(*words, environ={**six.environ, **six.owner, **changes})
-    last = complaint.splitlines()[-1]
-    assert (code, out) == (1, "")
-    assert sentence in last
-    assert "Traceback" not in complaint
-
-
 async def test_a_database_that_was_not_migrated_is_refused(six: Fleet, servers: Servers) -> None:
     async with fresh_database(servers.postgres_dsn, "bare") as bare:
         code, _, complaint = await command(

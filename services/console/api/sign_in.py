@@ -32,7 +32,7 @@ async def show_sign_in(request: AnyRequest, desk: Desk) -> Response[Any]:
 @post("/sign-in", opt=PUBLIC | FORMS, status_code=303, include_in_schema=False)
 async def sign_in_person(request: AnyRequest, desk: Desk) -> Response[Any]:
     """Sign in as one of the demo's people."""
-    if not desk.is_demo:
+    if not desk.has_demo_people:
         raise Rejected("not-found", "There is nothing at this address.")
     check_same_site(request)
     staff_id = (await fields_of(request)).get("staff_id", "")
@@ -54,9 +54,9 @@ async def sign_out_person(request: AnyRequest, desk: Desk) -> Response[Any]:
 
 async def sign_in_page(desk: Desk, status: int = 200) -> Response[str]:
     """The page, with the demo's people where it is a demo."""
-    known = await usecases.people(desk) if desk.is_demo else []
+    known = await usecases.people(desk) if desk.has_demo_people else []
     firsts = [(role, DUTIES[role], found) for role in ROLES if (found := _first(known, role)) is not None]
-    return html("sign_in.html", status=status, is_demo=desk.is_demo, firsts=firsts, people=known)
+    return html("sign_in.html", status=status, has_demo_people=desk.has_demo_people, firsts=firsts, people=known)
 
 
 def _first(people: list[Staff], role: str) -> Staff | None:

@@ -63,11 +63,12 @@ class Bell:
 
 @dataclass(frozen=True)
 class Desk:
-    """One per process. `is_demo`: built-in people may sign in and the clock may be moved; `is_https`: cookies are for TLS only."""
+    """One per process. `has_demo_people`: anybody may sign in as anybody; `is_demo`: the clock may be moved; `is_https`: TLS cookies."""
 
     engine: Engine
     vault: Vault
     services: Services
+    has_demo_people: bool = False
     is_demo: bool = False
     is_https: bool = False
     idle: timedelta = timedelta(seconds=900)

@@ -20,7 +20,7 @@ NUMBER = "phone"
 @dataclass(frozen=True)
 class Desk:
     """`public_url` is how the provider reaches us, `pages_url` where patients' pages are, `contact` the number that HELP names,
-    `webhook_token` what the provider signs with."""
+    `webhook_token` what the provider signs with. Without a provider (`has_provider`) texts wait."""
 
     engine: Engine
     vault: Vault
@@ -33,6 +33,7 @@ class Desk:
     webhook_token: str
     contact: str | None = None
     provider_confirms_stop: bool = False
+    has_provider: bool = True
     lanes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LANES))
 
     def index(self, number: str) -> str:

@@ -38,6 +38,8 @@ from shared.timers import Due
 from shared.vault import Unreadable
 
 LEASE: Final = timedelta(seconds=60)
+# What waits for a provider to be set is looked at this often (business time).
+LOOKS_AGAIN: Final = timedelta(minutes=15)
 LINK_LIVES: Final = timedelta(days=60)
 # 22 characters of base64, 128 random bits.
 LINK_BYTES: Final = 16
@@ -74,6 +76,8 @@ async def send_due(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
         status = known.cases[notice.case_id].status if notice.case_id is not None and notice.case_id in known.cases else None
         recipient = known.recipient(notice, numbers.get(notice.notice_id))
         verdict = judge(notice, desk.words[notice.template], status, recipient, desk.rules, tx.now)
+        if isinstance(verdict, Go) and not desk.has_provider:
+            verdict = Wait(tx.now + LOOKS_AGAIN, "no-provider")
         if isinstance(verdict, Go):
             going.append(notice)
         elif notice.notice_id in awake:

@@ -179,7 +179,7 @@ async def built(database: Database) -> AsyncIterator[World]:
     clock = MovableClock(NOON, machine_now(), rate=0)
     engine = Engine("console", pool, clock)
     fake = FakeServices()
-    desk = Desk(engine, Vault.from_keys("k1", {"k1": fresh_key()}, fresh_key()), fake, is_demo=True)
+    desk = Desk(engine, Vault.from_keys("k1", {"k1": fresh_key()}, fresh_key()), fake, has_demo_people=True, is_demo=True)
     auth = Auth(audience="amends", lookup=_no_key, sessions=api.session_hook(desk))
     app = make_app([service_router("console", api.ROUTES, desk=desk, auth=auth, pool=pool)], title="Console", health=_healthy)
     world = World(desk, clock, fake, app)

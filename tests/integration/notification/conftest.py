@@ -77,6 +77,11 @@ class World:
     def engine(self) -> Engine:
         return self.desk.engine
 
+    def provider_is(self, there: bool) -> None:
+        """The service starts again, with a provider or without."""
+        self.desk = replace(self.desk, has_provider=there)
+        self.loop = timers.Loop(self.engine, doors.kinds(self.desk))
+
     async def hears(self, *events: Event, ids: tuple[UUID, ...] = ()) -> list[str]:
         """Hand over facts of one topic; the reasons of those that were set aside."""
         facts = [self.fact(event, ids[n] if ids else new_id()) for n, event in enumerate(events)]
@@ -162,7 +167,8 @@ async def built(database: Database) -> AsyncIterator[World]:
     engine = Engine("notification", pool, clock, writers=(timers.write,))
     vault = Vault.from_keys("k1", {"k1": fresh_key()}, fresh_key())
     words = templates.load((here / "policy" / "templates.toml").read_text())
-    desk = Desk(engine, vault, words, Rules(), FakeSms(), "https://amends.example.org", "Amends Optical", "secret", "+12125550112")
+    url = "https://amends.example.org"
+    desk = Desk(engine, vault, words, Rules(), FakeSms(), url, url, "Amends Optical", "secret", contact="+12125550112")
     world = World(desk, clock, FakeSms(), timers.Loop(engine, {}))
     location = LocationChanged(location_id="store-12", name="Elm Street", region="north", timezone="America/New_York", subdivision="NY")
     people = [

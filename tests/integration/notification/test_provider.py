@@ -161,3 +161,17 @@ async def test_two_watchers_look_once(world: World) -> None:
     await world.silence()
     found = await asyncio.gather(*(look_at_silent(world.desk) for _ in range(4)))
     assert sum(found) == 1 and world.sms.looked == 1
+
+
+async def test_without_a_provider_texts_wait_visibly_and_leave_once_there_is_one(world: World) -> None:
+    """Goal: nothing is tried, nothing fails, and what waited is judged anew. Method: the same desk without and with its provider."""
+    world.provider_is(False)
+    await world.hears(world.case())
+    await world.runs()
+    assert {(status, reason) for _, status, reason in await world.statuses()} == {("held", "no-provider")}
+    await world.passes(timedelta(minutes=15))
+    assert world.sms.sent == []
+    world.provider_is(True)
+    await world.passes(timedelta(minutes=15))
+    assert len(world.sms.sent) == 1
+    assert await the_status(world) == "sent"
