@@ -154,6 +154,10 @@ async def regions(conn: Reader, after: str, limit: int) -> list[Region]:
     return [Region.model_construct(**row) for row in await conn.fetch(REGIONS_PAGE, after, limit)]
 
 
+async def regions_named(conn: Reader, region_ids: Iterable[str]) -> list[Region]:
+    return [Region.model_construct(**row) for row in await conn.fetch(REGIONS, list(region_ids), [])]
+
+
 async def rosters(conn: Reader, location_ids: Iterable[str]) -> dict[str, Shifts]:
     """Shifts by location; a location without any is absent."""
     rows = await conn.fetch(ROSTERS, list(location_ids))

@@ -23,6 +23,7 @@ DEMO_GROUP: Final = Path(__file__).parent / "demo" / "group.yaml"
 R = TypeVar("R", Location, Staff)
 # 48 bits name a key, 192 make its secret; both without an underscore, which divides them.
 _KEY_ID_BYTES, _SECRET_BYTES = 6, 24
+_PAGE = 500
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,30 @@ async def revoke_key(desk: Desk, tx: Transaction, key_id: str, *, actor: str) ->
     decision = domain.revoke_key(version, await store.key(tx.conn, key_id))
     await _keep_key(tx, decision, actor, "revoke key")
     return decision.state
+
+
+async def say_again(desk: Desk) -> int:
+    """Say every location, member of staff and key as it is now, in the version it has; how many that is. For a broker that lost its log."""
+    async with desk.engine.transaction(door="command") as tx:
+        await store.lock(tx.conn)
+        after = ""
+        while places := await store.locations(tx.conn, after, _PAGE):
+            after = places[-1].row.id
+            regions = {region.id: region for region in await store.regions_named(tx.conn, {place.row.region for place in places})}
+            rosters = await store.rosters(tx.conn, [place.row.id for place in places])
+            for place in places:
+                tx.say(domain.say_location(place, regions[place.row.region], rosters.get(place.row.id, ())))
+        after = ""
+        while people := await store.staff(tx.conn, after, _PAGE):
+            after = people[-1].row.id
+            for person in people:
+                tx.say(domain.say_staff(person))
+        after = ""
+        while keys := await store.keys(tx.conn, after, _PAGE):
+            after = keys[-1].id
+            for key in keys:
+                tx.say(domain.say_key(key))
+        return len(tx.said)
 
 
 async def _change(

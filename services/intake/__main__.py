@@ -5,7 +5,7 @@ from pathlib import Path
 
 from services.intake import api, handlers, timers
 from services.intake.domain import Rules
-from services.intake.usecases import Desk
+from services.intake.usecases import Desk, say_again
 from shared.runtime import Host, Service
 
 HERE = Path(__file__).parent
@@ -21,5 +21,5 @@ def build(host: Host) -> Service:
         subscribe=partial(handlers.subscribe, desk=desk),
         timers=timers.kinds(desk),
         routes=api.ROUTES,
-        loops=(),
+        say_again=partial(say_again, engine),
     )

@@ -119,6 +119,12 @@ select patient_ref, wrapped_key, name, phone, email, language, payer, postal_cod
     version
 from patients where patient_ref = any($1::text[])
 """
+PATIENTS_AFTER: Final = """
+-- The next patients by reference, locked; only those whom others were told of.
+select patient_ref, wrapped_key, name, phone, email, language, payer, postal_code, phone_index, household, consents, location_id, said,
+    version
+from patients where patient_ref > $1 and version > 0 order by patient_ref limit $2 for update
+"""
 ENSURE_PATIENTS: Final = """
 -- A row with a key of its own for each patient who is new.
 insert into patients (patient_ref, wrapped_key, location_id) select * from unnest($1::text[], $2::bytea[], $3::text[])
@@ -322,6 +328,11 @@ async def lock_patients(conn: Connection, refs: Collection[str]) -> dict[str, Se
 async def see_patients(conn: Connection, refs: Collection[str]) -> dict[str, SealedPatient]:
     """The patients among `refs` who are known, not locked."""
     return {row["patient_ref"]: SealedPatient(*row) for row in await conn.fetch(SEE_PATIENTS, sorted(refs))} if refs else {}
+
+
+async def patients_after(conn: Connection, ref: str, limit: int) -> list[SealedPatient]:
+    """The next patients after `ref`, locked."""
+    return [SealedPatient(*row) for row in await conn.fetch(PATIENTS_AFTER, ref, limit)]
 
 
 async def ensure_patients(conn: Connection, rows: Sequence[tuple[str, bytes, str]]) -> None:

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from shared.embedded.processes import Claim, EmbeddedError
 from shared.kernel.clock import MovableClock
 from shared.runtime import Host, Process, Service
 from shared.runtime.host import migrate_service
+from shared.runtime.refill import Refilled
 from shared.runtime.serving import close
 from shared.runtime.trouble import sentence_of
 from shared.settings import Settings
@@ -78,7 +80,27 @@ class Stack:
             await self.stop()
             raise _sentence(error, self.data) from error
 
+    async def refill(self, since: datetime) -> dict[str, Refilled]:
+        """Instead of `start`: the servers come up, a broker that lost its log is set to be filled again, and they are stopped."""
+        try:
+            await self._prepare()
+            assert self.process is not None, "a prepared stack has its services"
+            return await self.process.refill(since)
+        except BaseException as error:
+            raise _sentence(error, self.data) from error
+        finally:
+            await self.stop()
+
     async def _start(self) -> None:
+        owner_dsn, servers = await self._prepare()
+        assert self.process is not None and self.dev is not None and self._server is not None, "all three were prepared"
+        await self.process.start()
+        await self._server.start()
+        self._tasks = [asyncio.create_task(self.dev.run(), name="devclock")]
+        self._write_run_file(owner_dsn, servers)
+
+    async def _prepare(self) -> tuple[str, str]:
+        """Servers, schemas, services: everything that is needed to start them. The owner's DSN and Kafka's address."""
         self._claim.take()
         _writable(self.data)
         port = self.settings.http.port_of("console") or _free_port(self.settings.http.host)
@@ -105,10 +127,7 @@ class Stack:
             asyncapi=self._asyncapi,
         )
         self._server = HttpServer(app, self.settings.http.host, port)
-        await self.process.start()
-        await self._server.start()
-        self._tasks = [asyncio.create_task(self.dev.run(), name="devclock")]
-        self._write_run_file(owner_dsn, servers)
+        return owner_dsn, servers
 
     async def _servers(self) -> tuple[str, str]:
         """The owner's DSN and Kafka's address: one's own where named, else the embedded ones, started side by side."""

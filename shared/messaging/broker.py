@@ -6,13 +6,13 @@ handler that fails stops its consumer instead of letting FastStream go on with t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import CommitFailedError, KafkaError, TopicAlreadyExistsError
 from faststream import AckPolicy
 from faststream.exceptions import StopConsume
 from faststream.kafka import KafkaBroker
@@ -32,6 +32,8 @@ COMMIT_EVERY: Final = 0.2
 # Without events for so long, a topic's fetches may be held by the broker for longer; the first event ends the one under way at once.
 IDLE_AFTER: Final = 2.0
 IDLE_WAIT_MS: Final = 1000
+# A reader that was killed keeps its group until its session ends (aiokafka: 10 s).
+SESSION_ENDS: Final = 20.0
 _HOUR_MS: Final = 3_600_000
 
 HEARD: Final = "select topic from topics_heard where topic = any($1::text[])"
@@ -226,7 +228,7 @@ async def remember_positions(bootstrap_servers: str, engine: Engine, pool: Pool)
     if lost:
         raise BrokerLostItsMemory(
             f"the broker has no position of {engine.name} for {', '.join(lost)}, which was read before: its log was lost or it is another"
-            " broker; name the right one with AMENDS_KAFKA__BOOTSTRAP_SERVERS, or restore its log"
+            " broker; name the right one with AMENDS_KAFKA__BOOTSTRAP_SERVERS, or fill it again with `amends republish --since TIME`"
         )
     await pool.execute(HEAR, topics)
 
@@ -264,5 +266,51 @@ async def _has_position(bootstrap_servers: str, group: str, places: list[TopicPa
                 if any([await consumer.committed(place) is None for place in start]):
                     raise
         return True
+    finally:
+        await consumer.stop()
+
+
+class StillRead(RuntimeError):
+    """Somebody reads in a group whose position is to be set."""
+
+
+async def wait_until_unread(bootstrap_servers: str, groups: Collection[str], *, seconds: float = SESSION_ENDS) -> None:
+    """Until nobody is a member of these groups. Raises StillRead where somebody still is after so long."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        await _coordinated(admin)
+        until = asyncio.get_running_loop().time() + seconds
+        while read := await _with_members(admin, groups):
+            if asyncio.get_running_loop().time() > until:
+                raise StillRead(f"{', '.join(read)} is still read")
+            await asyncio.sleep(0.5)
+    finally:
+        await admin.close()
+
+
+async def _with_members(admin: AIOKafkaAdminClient, groups: Collection[str]) -> list[str]:
+    # One by one: aiokafka 0.14 cannot read an answer about several groups.
+    told = await asyncio.gather(*(admin.describe_consumer_groups([group]) for group in groups))
+    # (error, group, state, protocol type, protocol, members)
+    found = [group for (response,) in told for group in response.groups]
+    return sorted(group[1] for group in found if group[2] not in ("Empty", "Dead"))
+
+
+async def start_over(bootstrap_servers: str, service: str, topics: Sequence[str]) -> None:
+    """Set the service's position on each of these topics to the beginning. Raises StillRead where a group has members."""
+    places = await _places(bootstrap_servers, topics)
+    try:
+        await asyncio.gather(*(_to_the_beginning(bootstrap_servers, group_of(service, topic), places[topic]) for topic in topics))
+    except CommitFailedError as error:
+        raise StillRead(f"{service} is running") from error
+
+
+async def _to_the_beginning(bootstrap_servers: str, group: str, places: list[TopicPartition]) -> None:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign(places)
+        await consumer.commit(await consumer.beginning_offsets(places))
     finally:
         await consumer.stop()

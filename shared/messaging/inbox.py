@@ -37,6 +37,11 @@ RELAYED_UP_TO = """
 select coalesce(min(o.day), $1) from outbox o, relay_position p
 where o.xid >= pg_snapshot_xmin(p.since) and not pg_visible_in_snapshot(o.xid, p.since)
 """
+FIRST_PARTITION: Final = """
+-- The first day that is still in the outbox.
+select min(to_date(right(relid::regclass::text, 8), 'YYYYMMDD')) from pg_partition_tree('outbox')
+where isleaf and relid <> 'outbox'::regclass
+"""
 
 
 def is_too_old(fact: Fact[Event]) -> bool:
@@ -72,3 +77,10 @@ async def keep_partitions(pool: Pool | Connection, *, outbox_kept: timedelta = K
     sent: date = await pool.fetchval(RELAYED_UP_TO, today)
     outbox_before = min(today - outbox_kept, sent)
     await pool.execute(KEEP_PARTITIONS, today - KEPT, today + AHEAD, today - KEPT, outbox_before)
+
+
+async def can_say_again_from(pool: Pool) -> date:
+    """The first day whose events may be sent once more: the outbox still has them, and the inboxes will know repeats for a day at least."""
+    first: date | None = await pool.fetchval(FIRST_PARTITION)
+    remembered = machine_now().date() - KEPT + timedelta(days=2)
+    return max(first, remembered) if first else remembered

@@ -1,7 +1,8 @@
 """The park: events that could not be handled, one by one, with their bytes and their reason, and the followers of their keys.
 
 Called by the consumer (`park`), the runtime (`Redriver`) and `amends parked`. Invariant: while an event of a key is parked in a service and
-topic, no later event of that key is applied there; redrive goes through a key in offset order and stops at the first that fails again.
+topic, no later event of that key is applied there; redrive goes through a key in the order in which its events came and stops at the first
+that fails again.
 
 Reasons: unreadable-envelope, unreadable-body, unknown-type, empty-body, too-old, waiting (the engine tries again by itself until
 `give_up_at`), behind, failed (our bug, after bounded retries), and what a use case names when it raises `Poison`.
@@ -37,20 +38,20 @@ from unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::uui
             $11::bytea[], $12::timestamptz[], $16::bool[])
      as p(parked_id, topic, partition, "offset", key, ce_id, type, reason, detail, is_behind, record, retry_at, is_first)
 where p.is_first and not exists (select 1 from parked q where q.topic = p.topic and q.ce_id = p.ce_id and q.record = p.record)
+order by p.partition, p."offset"
 on conflict (topic, partition, "offset", md5(record)) do nothing
 """
 READY: Final = """
 -- The keys whose first parked event is to be tried now: its time has come, or what it waited behind is through.
 select p.topic, p.key from parked p
 where p.redriven_at is null and (p.retry_at <= $1 or p.is_behind) and not exists (
-    select 1 from parked q where q.redriven_at is null and q.topic = p.topic and q.key = p.key
-        and (q.partition, q."offset") < (p.partition, p."offset"))
+    select 1 from parked q where q.redriven_at is null and q.topic = p.topic and q.key = p.key and q.turn < p.turn)
 order by p.retry_at nulls last limit $2
 """
 OF_KEY: Final = """
 -- All parked events of a key in their order.
 select parked_id, partition, "offset", record from parked
-where redriven_at is null and topic = $1 and key = $2 order by partition, "offset" limit $3
+where redriven_at is null and topic = $1 and key = $2 order by turn limit $3
 """
 CLAIM: Final = """
 -- One parked event, if it still is and nobody else is trying it.
@@ -78,7 +79,7 @@ WAITING: Final = """
 -- Whether the engine itself is about to try something again: the first of a key, not parked for longer than `patience` allows.
 select exists(select 1 from parked p where p.redriven_at is null and (p.retry_at is not null or p.is_behind) and p.created_at > $1
     and not exists (select 1 from parked q where q.redriven_at is null and q.topic = p.topic and q.key = p.key
-        and (q.partition, q."offset") < (p.partition, p."offset")))
+        and q.turn < p.turn))
 """
 THROUGH: Final = "select redriven_at is not null from parked where parked_id = $1"
 

@@ -2,13 +2,16 @@
 
 One per service (advisory lock), fenced by an epoch. Woken in-process after a commit; a slow poll is the safety net. Invariants: what is due
 is what the new snapshot sees and the old one did not, in `seq` order, so nothing is skipped when transactions commit out of order; the
-position never passes an event that the broker has not acknowledged; after a failed send nothing later leaves before it.
+position never passes an event that the broker has not acknowledged; after a failed send nothing later leaves before it. For a broker that
+lost its log it goes back (`hold`, `rewind`): no relay runs while it is held, and what one had read before is not sent after.
 """
 
 import asyncio
 from collections import deque
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
@@ -16,7 +19,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from shared.contracts.envelope import Envelope
-from shared.db import DATABASE_DOWN, Pool
+from shared.contracts.flow import TOPICS
+from shared.db import DATABASE_DOWN, Connection, Pool
 from shared.kernel.clock import machine_now
 from shared.messaging.records import headers_of
 from shared.telemetry import logs, traces
@@ -30,18 +34,27 @@ BACKOFF_MAX: Final = 2.0
 LIVED_LONG: Final = 10.0
 
 LOCK: Final = "select pg_try_advisory_lock(hashtext(current_schema() || ' relay'))"
-OPEN: Final = "update relay_position set epoch = epoch + 1 returning since::text as since, upto::text as upto, last_seq, epoch"
+WAIT_LOCK: Final = "select pg_advisory_lock(hashtext(current_schema() || ' relay'))"
+OPEN: Final = """
+-- Take over; whoever had the lower epoch moves nothing any more.
+update relay_position set epoch = epoch + 1
+returning since::text as since, upto::text as upto, last_seq, epoch, retold::text as retold
+"""
+EPOCH: Final = "select epoch from relay_position"
 NEXT: Final = """
 -- A new pair of snapshots: what this statement sees and the last one did not, in order.
 with due as materialized (
     select seq from outbox where xid >= pg_snapshot_xmin($1::text::pg_snapshot) and not pg_visible_in_snapshot(xid, $1::text::pg_snapshot)
 )
-select seq, event_id, topic, key, type, at, body, traceparent, created_at, pg_current_snapshot()::text as upto
+select seq, event_id, topic, key, type, at, body, traceparent, created_at, pg_current_snapshot()::text as upto,
+       (select epoch from relay_position) as epoch,
+       topic = any($3::text[]) and pg_visible_in_snapshot(xid, $4::text::pg_snapshot) as is_retold
 from outbox where seq = any(array(select seq from due order by seq limit $2)) order by seq
 """
 MORE: Final = """
 -- The rest of an open pair, by seq.
-select seq, event_id, topic, key, type, at, body, traceparent, created_at
+select seq, event_id, topic, key, type, at, body, traceparent, created_at, (select epoch from relay_position) as epoch,
+       topic = any($5::text[]) and pg_visible_in_snapshot(xid, $6::text::pg_snapshot) as is_retold
 from outbox where seq > $3 and not pg_visible_in_snapshot(xid, $1::text::pg_snapshot) and pg_visible_in_snapshot(xid, $2::text::pg_snapshot)
 order by seq limit $4
 """
@@ -49,6 +62,25 @@ KEEP: Final = """
 -- Move the position, unless a newer relay has taken over.
 update relay_position set since = $1::text::pg_snapshot, upto = $2::text::pg_snapshot, last_seq = $3 where epoch = $4
 """
+SEEN: Final = "select pg_current_snapshot()::text"
+REWIND: Final = """
+-- Back to before the first event said since $1, and never forward: what was visible and is older stays out, everything else goes out again.
+with first as (
+    select min(xid) as xid from outbox where day >= $2 and created_at >= $1
+), back as (
+    select p.since, least(coalesce(f.xid, pg_snapshot_xmax(p.since)), pg_snapshot_xmax(p.since)) as xmax from relay_position p, first f
+)
+update relay_position set upto = null, last_seq = 0, retold = $3::text::pg_snapshot, since = (
+    select concat(least(pg_snapshot_xmin(back.since), back.xmax), ':', back.xmax, ':', (
+        select string_agg(x::text, ',' order by x) from pg_snapshot_xip(back.since) x where x < back.xmax))::pg_snapshot
+    from back)
+returning (select count(*) from outbox o, back b where o.xid >= least(pg_snapshot_xmin(b.since), b.xmax)
+    and not (o.xid < b.xmax and pg_visible_in_snapshot(o.xid, b.since))
+    and not (o.topic = any($4::text[]) and pg_visible_in_snapshot(o.xid, $3::text::pg_snapshot)))
+"""
+
+# Their latest rows are in a table of their owner.
+COMPACTED: Final = [topic.name for topic in TOPICS if topic.compacted]
 
 
 class Fenced(Exception):
@@ -73,6 +105,7 @@ class Relay:
         self.is_idle = False
         self._in_flight: deque[tuple[Position, list[asyncio.Future[Any]]]] = deque()
         self._reached = Position("1:1:", None, 0)
+        self._epoch, self._retold = 0, "1:1:"
         self._log = logs.get("relay", service=service)
 
     async def run(self) -> None:
@@ -109,15 +142,16 @@ class Relay:
             await producer.start()
             self._in_flight.clear()
             self._reached = Position(row["since"], row["upto"], row["last_seq"])
+            self._epoch, self._retold = row["epoch"], row["retold"]
             try:
-                await self._relay(conn, producer, self._reached, row["epoch"])
+                await self._relay(conn, producer, self._reached)
             except asyncio.CancelledError:
                 # An orderly stop: what is under way may still arrive; whatever does not is sent again from the position.
                 with suppress(KafkaError, TimeoutError):
                     await asyncio.wait_for(producer.stop(), 3)
                 with suppress(asyncio.CancelledError, KafkaError, *DATABASE_DOWN):
                     reached = await self._acknowledged(self._reached, must=False)
-                    await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, row["epoch"])
+                    await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, self._epoch)
                 raise
             except BaseException:
                 await _abort(producer)
@@ -129,7 +163,7 @@ class Relay:
                     with suppress(*DATABASE_DOWN):
                         await conn.execute("select pg_advisory_unlock_all()")
 
-    async def _relay(self, conn: Any, producer: AIOKafkaProducer, position: Position, epoch: int) -> None:
+    async def _relay(self, conn: Any, producer: AIOKafkaProducer, position: Position) -> None:
         self._reached, kept, kept_at = position, position, machine_now()
         while True:
             self.is_idle = False
@@ -137,38 +171,43 @@ class Relay:
             before = position
             rows, position = await self._read(conn, before)
             if position != before:
-                self._in_flight.append((position, [await self._send(producer, row) for row in rows]))
+                self._in_flight.append((position, [await self._send(producer, row) for row in rows if not row["is_retold"]]))
             self._reached = reached = await self._acknowledged(self._reached, must=sum(len(f) for _, f in self._in_flight) > IN_FLIGHT_MAX)
             now = machine_now()
             if reached != kept and (now - kept_at).total_seconds() > KEEP_POSITION_EVERY:
-                if await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, epoch) != "UPDATE 1":
+                if await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, self._epoch) != "UPDATE 1":
                     raise Fenced
                 kept, kept_at = reached, now
-            if position == before:
-                await self._rest()
+            if position == before and await self._is_slow_poll() and await conn.fetchval(EPOCH) != self._epoch:
+                raise Fenced
 
-    async def _rest(self) -> None:
-        """Until woken, until something in flight is acknowledged, or until the slow poll."""
+    async def _is_slow_poll(self) -> bool:
+        """Rest until woken, until something in flight is acknowledged, or until the slow poll: True then."""
         if not self._in_flight:
             self.is_idle = not self._wake.is_set()
-            with suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(self._wake.wait(), POLL)
-            return
+            except TimeoutError:
+                return True
+            return False
         woken = asyncio.ensure_future(self._wake.wait())
         try:
-            await asyncio.wait([woken, *self._in_flight[0][1]], timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([woken, *self._in_flight[0][1]], timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
         finally:
             woken.cancel()
+        return not done
 
     async def _read(self, conn: Any, at: Position) -> tuple[list[asyncpg.Record], Position]:
         if at.upto is None:
-            rows = await conn.fetch(NEXT, at.since, CHUNK)
+            rows = await conn.fetch(NEXT, at.since, CHUNK, COMPACTED, self._retold)
             if not rows:
                 return rows, at
             at = replace(at, upto=rows[0]["upto"])
         else:
-            rows = await conn.fetch(MORE, at.since, at.upto, at.last_seq, CHUNK)
+            rows = await conn.fetch(MORE, at.since, at.upto, at.last_seq, CHUNK, COMPACTED, self._retold)
         assert at.upto is not None
+        if rows and rows[0]["epoch"] != self._epoch:
+            raise Fenced
         last = rows[-1]["seq"] if rows else at.last_seq
         return rows, replace(at, last_seq=last) if len(rows) == CHUNK else Position(at.upto, None, last)
 
@@ -199,6 +238,34 @@ class Relay:
             self._in_flight.popleft()
             reached = position
         return reached
+
+
+@asynccontextmanager
+async def hold(pool: Pool, seconds: float) -> AsyncIterator[None]:
+    """Inside, no relay of this service runs, and one that ran has noticed. Raises TimeoutError where one does not end within `seconds`."""
+    async with pool.acquire(timeout=10) as conn:
+        await conn.execute("update relay_position set epoch = epoch + 1")
+        await conn.execute(WAIT_LOCK, timeout=seconds)
+        try:
+            yield
+        finally:
+            await conn.execute("select pg_advisory_unlock_all()")
+
+
+async def snapshot(pool: Pool) -> str:
+    """What can be seen by now, for `rewind`."""
+    seen: str = await pool.fetchval(SEEN)
+    return seen
+
+
+async def rewind(conn: Connection, since: datetime, retold: str) -> int:
+    """Set the position back, inside `hold`, so that everything said since then goes out again in its order; how many events that is.
+
+    `retold`: the `snapshot` from before the rows of the compacted topics were said anew.
+    """
+    # A day earlier than told: an event's day is its writer's clock's, its created_at the database's.
+    count: int = await conn.fetchval(REWIND, since, since.date() - timedelta(days=1), retold, COMPACTED)
+    return count
 
 
 async def _abort(producer: AIOKafkaProducer) -> None:

@@ -59,7 +59,8 @@ class Host:
 @dataclass(frozen=True)
 class Service:
     """A service, ready to start: `loops` are further tasks that run until cancelled; `measure` sets its own gauges every few seconds;
-    `sessions` signs people in (the console's cookies); `before_locations` is what it does about a location before its copy is renewed.
+    `sessions` signs people in (the console's cookies); `before_locations` is what it does about a location before its copy is renewed;
+    `say_again` says every row of its compacted topics anew, in the version it has, and answers how many, for a broker that lost them.
     `notes`: what does not work as usual here and why, by a short name; told at the start and at `/readyz?verbose`."""
 
     engine: Engine
@@ -71,6 +72,7 @@ class Service:
     measure: Callable[[], Awaitable[None]] | None = None
     sessions: Sessions | None = None
     before_locations: BeforeLocations | None = None
+    say_again: Callable[[], Awaitable[int]] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @property

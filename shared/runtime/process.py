@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ from shared.messaging.measures import measure
 from shared.messaging.parked import Redriver, is_waiting, went_through
 from shared.messaging.relay import Relay
 from shared.runtime.host import Host, Service
+from shared.runtime.refill import Refilled, refill
 from shared.telemetry import logs
 from shared.telemetry.metrics import DATABASE_UP
 from shared.timers import Loop
@@ -107,6 +108,10 @@ class Process:
         for r in self.running.values():
             self._spawn(r, "timers", r.loop.run())
 
+    async def refill(self, since: datetime) -> dict[str, Refilled]:
+        """Instead of `start`, for a broker that lost its log: the next start sends what was said since then. Raises as `refill` does."""
+        return await refill([r.service for r in self.running.values()], self._servers, self._topics, since)
+
     def _spawn(self, r: Running, name: str, run: Any) -> None:
         task = asyncio.create_task(run, name=f"{r.engine.name}-{name}")
         task.add_done_callback(partial(self._ended, r.engine.name, name))
@@ -150,7 +155,7 @@ class Process:
         await self._broker.stop()
 
     async def _drained(self) -> None:
-        while not all(r.relay.is_idle for r in self.running.values()):  # noqa: ASYNC110 - bounded by the caller
+        while not all(r.relay.is_idle for r in self.running.values() if "relay" in r.tasks):  # noqa: ASYNC110 - bounded by the caller
             await asyncio.sleep(0.02)
 
     def is_quiet(self) -> bool:

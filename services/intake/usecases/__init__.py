@@ -6,6 +6,7 @@ One function, one transaction, many facts. Called by the handlers, the API and t
 from services.intake.usecases.commit import submit
 from services.intake.usecases.desk import Desk
 from services.intake.usecases.hear import close_watch, take_cases, take_ingress, take_notices
+from services.intake.usecases.patients import say_again
 from services.intake.usecases.queries import event_status, incident_view
 from services.intake.usecases.report import Outcome, report
 
@@ -16,6 +17,7 @@ __all__ = [
     "event_status",
     "incident_view",
     "report",
+    "say_again",
     "submit",
     "take_cases",
     "take_ingress",

@@ -1,6 +1,7 @@
 """Patients within one transaction: opened once, changed by each event, sealed again, told when others should know.
 
-Called by `report`. Invariant: plain text lives as long as the transaction, and two transactions never change one patient at once.
+Called by `report`, and for a broker that lost its log (`say_again`).
+Invariant: plain text lives as long as the transaction, and two transactions never change one patient at once.
 """
 
 import base64
@@ -10,14 +11,15 @@ from datetime import datetime
 
 from services.intake import store
 from services.intake.domain import Arrival, Patient, hear, household_of
-from services.intake.domain.patients import is_told
+from services.intake.domain.patients import is_told, payer_class_of
 from services.intake.store import SealedPatient
 from shared.contracts.patients import Consent, PatientChanged
-from shared.messaging import Transaction
+from shared.messaging import Engine, Transaction
 from shared.vault import DataKey, Vault
 
 TABLE = "patients"
 _SEALED = ("name", "phone", "email", "postal_code")
+_PAGE = 500
 
 
 @dataclass
@@ -77,7 +79,7 @@ async def save(patients: Patients, tx: Transaction) -> None:
         row = _sealed(patients, after)
         rows.append(row)
         if is_news:
-            tx.say(_changed(after, row), cause=patients.cause.get(ref))
+            tx.say(_changed(row), cause=patients.cause.get(ref))
     await store.save_patients(tx.conn, rows)
 
 
@@ -87,6 +89,19 @@ def settle_households(patients: Patients) -> None:
         if after is not patients.before[ref]:
             subject = household_of(after)
             patients.now[ref] = replace(after, household=patients.vault.index("household", subject) if subject else None)
+
+
+async def say_again(engine: Engine) -> int:
+    """Say every patient as they are now, in the version they have, without opening anything; how many. For a broker that lost its log."""
+    told, after = 0, ""
+    while True:
+        async with engine.transaction(door="command") as tx:
+            rows = await store.patients_after(tx.conn, after, _PAGE)
+            for row in rows:
+                tx.say(_changed(row))
+        if not rows:
+            return told
+        told, after = told + len(rows), rows[-1].patient_ref
 
 
 def _opened(vault: Vault, rows: Mapping[str, SealedPatient]) -> Patients:
@@ -135,20 +150,20 @@ def _sealed(patients: Patients, patient: Patient) -> SealedPatient:
     )
 
 
-def _changed(patient: Patient, row: SealedPatient) -> PatientChanged:
+def _changed(row: SealedPatient) -> PatientChanged:
     return PatientChanged(
-        version=patient.version,
-        patient_ref=patient.ref,
+        version=row.version,
+        patient_ref=row.patient_ref,
         wrapped_key=_text(row.wrapped_key) or "",
         name=_text(row.name),
         phone=_text(row.phone),
         email=_text(row.email),
         phone_index=row.phone_index,
         household=row.household,
-        language=patient.language or "en",
-        payer_class=patient.payer_class,
-        consents=patient.consents,
-        location_id=patient.location_id,
+        language=row.language or "en",
+        payer_class=payer_class_of(row.payer),
+        consents=tuple(Consent.model_validate(row.consents[purpose]) for purpose in sorted(row.consents)),
+        location_id=row.location_id,
     )
 
 
