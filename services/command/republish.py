@@ -7,9 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from services.command.door import DEFAULT_DATA, AsJson, Data, Misused, app, run, say, tell
-from services.command.up import builders
+from services.command.up import builders, settings_with
 from shared.embedded.stack import Stack
-from shared.settings import read
 from shared.telemetry import logs
 
 
@@ -28,7 +27,7 @@ def republish(*, since: Annotated[str, Parameter(name="--since")], data: Data = 
 
     async def work() -> None:
         logs.configure(level="WARNING")
-        done = await Stack(read(), builders(), data, say=tell).refill(at)
+        done = await Stack(settings_with(0), builders(), data, say=tell).refill(at)
         if as_json:
             print(json.dumps({name: {"events": d.events, "rows": d.rows} for name, d in done.items()}))  # noqa: T201
             return

@@ -44,7 +44,7 @@ def up(*, data: Data = DEFAULT_DATA, port: Port = None, empty: Annotated[bool, P
     empty
         Without the demo group.
     """
-    run(lambda: _up(_settings(port), data, with_group=not empty, with_day=False))
+    run(lambda: _up(settings_with(port), data, with_group=not empty, with_day=False))
 
 
 @app.command
@@ -56,7 +56,7 @@ def demo(*, data: Data = DEFAULT_DATA, port: Port = None) -> None:
     port
         Where the pages and the API are; 0 picks a free one.
     """
-    run(lambda: _up(_settings(port), data, with_group=True, with_day=True))
+    run(lambda: _up(settings_with(port), data, with_group=True, with_day=True))
 
 
 async def _up(settings: Settings, data: Path, *, with_group: bool, with_day: bool) -> None:
@@ -131,6 +131,7 @@ async def _load_demo_group(stack: Stack) -> None:
     await wait_until_heard(dict.fromkeys(ALL_SERVICES, stack.url), loaded.reached)
 
 
-def _settings(port: int | None) -> Settings:
+def settings_with(port: int | None) -> Settings:
+    """What the environment says, with the port that was asked for."""
     settings = read()
     return settings if port is None else settings.model_copy(update={"http": settings.http.model_copy(update={"port": port})})

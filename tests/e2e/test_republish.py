@@ -40,7 +40,8 @@ COUNTS = {
     "cases that the console shows": "select count(*) from console.queue_rows",
     "keys that restitution knows": "select count(*) from restitution.reference_access",
     "parked": " + ".join(
-        f"(select count(*) from {name}.parked)" for name in ("intake", "escalation", "restitution", "notification", "console")
+        f"(select count(*) from {name}.parked where redriven_at is null)"
+        for name in ("intake", "escalation", "restitution", "notification", "console")
     ).join(("select ", "")),
 }
 
