@@ -57,7 +57,7 @@ class Policies:
         """
         policies = cls(*(Versions.load(name, texts.get(name, ())) for name in TABLES))
         for table in policies.sla.tables:
-            if problems := list(_mistakes(table)):
+            if problems := list(mistakes(table)):
                 raise BadTable(table.name, problems)
         for versions in (policies.severity, policies.sla, policies.pauses):
             versions.in_force(since)
@@ -108,7 +108,7 @@ def _budgets(pauses: Table) -> dict[str, int]:
     return {reason: _only(pauses, {"reason": reason}).outputs["budget_minutes"] * MINUTE for reason in reasons}
 
 
-def _mistakes(sla: Table) -> Iterator[str]:
+def mistakes(sla: Table) -> Iterator[str]:
     """What the table's format cannot refuse and a clock cannot do."""
     for row in sla.rows:
         then: Mapping[str, Any] = row.then

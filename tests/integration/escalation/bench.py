@@ -43,6 +43,7 @@ KEYS = {
     "reader": Access("reader", hash_secret("s"), frozenset({"cases:read"})),
     "ana": Access("ana", hash_secret("s"), staff_id="ana", role="associate", locations=("store-12",)),
     "zoe": Access("zoe", hash_secret("s"), staff_id="zoe", role="associate", locations=("store-99",)),
+    "mia": Access("mia", hash_secret("s"), staff_id="mia", role="store_manager", locations=("store-12",)),
     "rex": Access("rex", hash_secret("s"), staff_id="rex", role="regional_manager", regions=("north",)),
 }
 STAFF = (
@@ -129,14 +130,18 @@ def bearer(who: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def bench_on(database: Database) -> AsyncIterator[Bench]:
-    """Escalation with a small directory, at Monday nine o'clock in New York; its clock stands until it is moved."""
+async def bench_on(database: Database, *later_sla: str) -> AsyncIterator[Bench]:
+    """Escalation with a small directory, at Monday nine o'clock in New York; its clock stands until it is moved.
+
+    `later_sla` are further versions of the SLA table beside those that are shipped.
+    """
     await migrate_service(database.dsn, "escalation", SERVICE / "schema")
     pool = await open_pool(database.dsn_of("amends_escalation"), schema="escalation")
     await keep_partitions(pool)
     clock = MovableClock(business_at=MON_9, rate=0.0)
     engine = Engine("escalation", pool, clock, writers=(write,))
     texts = {name: [file.read_text() for file in sorted((SERVICE / "policy" / name).glob("*.toml"))] for name in TABLES}
+    texts["sla"] += later_sla
     policies = Policies.load(texts, MON_9.date())
     desk = Desk(engine=engine, vault=Vault.from_keys("k1", {"k1": fresh_key()}, fresh_key()), policies=policies)
     async with engine.transaction() as tx:
