@@ -355,6 +355,6 @@ def test_the_clock_tells_the_rounds_of_the_update_in_words() -> None:
     kept = [explain.Recorded(e.version, e.at, e.by, e.type_name, e.model_dump(mode="json")) for e in bench.events]
     told = {line.target.milestone: line for line in explain.tell(bench.case, kept, SHOP, at(13, day=24))}["update"]
     assert [line.what for line in told.history] == ["planned", "warned", "warned", "breached", "met late", "planned"]
-    assert told.history[0].words == "9 h of open time, until Tue 24 Nov 10:00."
-    assert told.history[-1].words == "9 h of open time, until Wed 25 Nov 12:00."
+    assert told.history[0].words == "9 h of open time, until Tue 24 Nov, 10:00 am."
+    assert told.history[-1].words == "9 h of open time, until Wed 25 Nov, 12:00 pm."
     assert told.elapsed_percent == 11
