@@ -26,6 +26,7 @@ ADVICE: Final = {
     "above-authority": "This is above what you may approve alone. Somebody with more authority has to decide.",
     "already-decided": "Somebody else has decided this meanwhile.",
     "second-person-needed": "You have approved it already; a second person has to approve it too.",
+    "not-acknowledged": "Take the case on first, then let its clock stand.",
     "not-resolved": "Resolve the case first, then close it.",
     "forbidden": "Your role may not do that.",
     "changed-meanwhile": "The case changed while you looked at it. Look again, then try again.",

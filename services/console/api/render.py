@@ -73,6 +73,7 @@ def _environment() -> jinja2.Environment:
     env.globals |= {
         "new_form_id": lambda: new_id().hex,
         "ROOT_CAUSES": phrases.ROOT_CAUSES,
+        "WAITS": phrases.WAITS,
         "ACTIONS": {code: words for code, words in phrases.ACTIONS.items() if code != "offer"},
         "STATUSES": phrases.STATUSES,
         "SEVERITIES": phrases.SEVERITIES,

@@ -32,6 +32,12 @@ INCIDENTS: Final = {
     "message_failed": "The patient could not be told that the order is ready",
     "voice_of_patient": "The patient told us",
 }
+WAITS: Final = {
+    "waiting_for_patient": "Waiting for the patient",
+    "waiting_for_lab": "Waiting for the lab",
+    "waiting_for_parts": "Waiting for parts",
+    "waiting_for_insurer": "Waiting for the insurer",
+}
 STATUSES: Final = {"open": "Open", "acknowledged": "Acknowledged", "resolved": "Resolved", "closed": "Closed"}
 SEVERITIES: Final = {1: "Critical", 2: "High", 3: "Normal"}
 LEVELS: Final = {0: "With the owner", 1: "With the store manager", 2: "With the region"}

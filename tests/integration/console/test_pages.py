@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from services.console.gateway import HttpServices
-from shared.contracts.cases import CaseAcknowledged
+from shared.contracts.cases import CaseAcknowledged, Target
 from shared.kernel.errors import Rejected, Transient
 from tests.integration.console.conftest import World, refuses
 
@@ -267,3 +267,35 @@ async def test_a_body_that_cannot_be_read_is_a_400(world: World, path: str, body
     async with world.browser() as browser:
         answer = await browser.post(path, content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+
+
+async def test_11_a_call_and_the_wait_after_it_are_one_form(world: World) -> None:
+    case = world.case(CaseAcknowledged, status="acknowledged", targets=(Target(milestone="resolve", due_at=world.clock.now()),))
+    await world.hears(case)
+    async with world.signed_in("lee") as browser:
+        page = (await browser.get(f"/cases/{case.reference}")).text
+        assert "Then wait" in page and "Put the clock on hold" in page and "Let the clock run again" not in page
+        answer = await press(browser, f"/cases/{case.reference}", "actions", {"kind": "call", "then_pause": "waiting_for_patient"})
+        assert answer.status_code == 303
+        assert [body for _, _, _, body in world.services.asked if body] == [{"kind": "call", "then_pause": "waiting_for_patient"}]
+        await world.hears(
+            world.case(
+                CaseAcknowledged, case_id=case.case_id, status="acknowledged", targets=(Target(milestone="resolve", state="paused"),)
+            )
+        )
+        page = (await browser.get(f"/cases/{case.reference}")).text
+    assert "Let the clock run again" in page and "Then wait" not in page and "Put the clock on hold" not in page
+
+
+async def test_13_planning_anew_is_on_a_managers_page_and_asked_in_their_name(world: World) -> None:
+    case = world.case()
+    await world.hears(case)
+    async with world.signed_in("lee") as browser:
+        assert "Plan the deadlines anew" not in (await browser.get(f"/cases/{case.reference}")).text
+    async with world.signed_in("raj") as browser:
+        assert "Plan the deadlines anew" in (await browser.get(f"/cases/{case.reference}")).text
+        world.services.asked.clear()
+        answer = await press(browser, f"/cases/{case.reference}", "re-plan", {"reason": "The new policy is better for her."})
+        assert answer.status_code == 303
+    (asked,) = [(path, body) for _, path, _, body in world.services.asked if body is not None]
+    assert asked == (f"/v1/cases/{case.case_id}/re-plan", {"reason": "The new policy is better for her."})

@@ -15,7 +15,7 @@ from services.notification.domain import notice as rules
 from services.notification.domain.notice import RANKS, Notice
 from services.notification.domain.templates import Setting, compose, lint, local_time
 from services.notification.domain.words import segment
-from shared.contracts.cases import CaseOpened, EscalationStepped, PolicyRef, Target, TargetAtRisk
+from shared.contracts.cases import CaseOpened, ClockResumed, EscalationStepped, PolicyRef, Target, TargetAtRisk
 from shared.contracts.incidents import Incident
 from shared.contracts.restitutions import RestitutionOffered, RestitutionSettled
 from shared.kernel.decision import Cancel, Schedule
@@ -136,6 +136,13 @@ def test_a_step_pages_its_people_and_a_warning_goes_to_the_owner() -> None:
     assert [(w.template, w.staff_id, w.generation) for w in hear.on_case(step, "Elm", None, NOW)] == [("page_again", "rita", 2)]
     risk = TargetAtRisk.model_validate(BASE | {"milestone": "contact", "percent": 50, "due_at": NOW})
     assert [(w.template, w.staff_id) for w in hear.on_case(risk, "Elm", None, NOW)] == [("warning", "ana")]
+
+
+def test_8_the_owner_is_told_of_a_pause_that_used_up_its_time_and_of_no_other() -> None:
+    resumed = ClockResumed.model_validate(BASE | {"reason": "waiting_for_lab", "page": ("ana",), "status": "acknowledged"})
+    assert [(w.template, w.staff_id) for w in hear.on_case(resumed, "Elm", None, NOW)] == [("clock_resumed", "ana")]
+    by_hand = ClockResumed.model_validate(BASE | {"reason": "waiting_for_lab"})
+    assert hear.on_case(by_hand, "Elm", None, NOW) == ()
 
 
 def test_a_lower_version_of_a_case_changes_nothing() -> None:
