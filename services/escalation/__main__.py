@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from services.escalation import api, handlers, timers, usecases
-from services.escalation.domain.plan import TABLES, Policies
+from services.escalation.domain.plan import POLICIES, Policies
 from services.escalation.usecases import Desk
 from shared.runtime import Host, Service
 
@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 def build(host: Host) -> Service:
     """Escalation, ready to start."""
     engine = host.engine("escalation", schema=HERE / "schema")
-    texts = {name: [file.read_text("utf-8") for file in sorted((HERE / "policy" / name).glob("*.toml"))] for name in TABLES}
+    texts = {name: [file.read_text("utf-8") for file in sorted((HERE / "policy" / name).glob("*.toml"))] for name in POLICIES}
     # Where it is still yesterday, the policy of yesterday is asked for.
     policies = Policies.load(texts, (engine.clock.now() - timedelta(days=1)).date())
     desk = Desk(engine=engine, vault=host.vault, policies=policies)

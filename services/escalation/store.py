@@ -90,6 +90,12 @@ ANOTHER_OPEN: Final = """
 -- Another case of the same patient or order that is not closed.
 select reference from cases where belongs_to = $1 and status <> 'closed' and case_id <> $2
 """
+TURNS: Final = "select staff_id, turn from turns"
+TAKE_TURNS: Final = """
+-- Who was paged in turn last; the highest is the last.
+insert into turns (staff_id, turn) select * from unnest($1::text[], $2::bigint[])
+on conflict (staff_id) do update set turn = greatest(turns.turn, excluded.turn)
+"""
 HISTORY: Final = "select version, at, by, type, data from case_events where case_id = $1 order by version"
 KEEP_HOURS: Final = """
 -- The hours of stores as they were told.
@@ -241,6 +247,17 @@ async def another_open(conn: Connection, case: Case) -> str | None:
     """The reference of another case of the same patient that is not closed."""
     found: str | None = await conn.fetchval(ANOTHER_OPEN, case.belongs_to, case.case_id)
     return found
+
+
+async def turns(conn: Connection) -> dict[str, int]:
+    """Who was paged in turn so far: the higher, the later."""
+    return {row["staff_id"]: row["turn"] for row in await conn.fetch(TURNS)}
+
+
+async def take_turns(conn: Connection, turns: Mapping[str, int]) -> None:
+    """Keep who was paged in turn."""
+    if turns:
+        await conn.execute(TAKE_TURNS, list(turns), list(turns.values()))
 
 
 async def history(conn: Connection, case_id: UUID) -> list[Recorded]:

@@ -1,4 +1,4 @@
-"""What time has come for escalation: targets, their warnings, steps of the ladder, stale acknowledgements, pauses that ran out.
+"""What time has come for escalation: targets, warnings, steps, changes of shifts, stale acknowledgements, pauses that ran out.
 
 And `recount`: the next batch of cases whose store changed its hours."""
 
@@ -22,6 +22,9 @@ def kinds(desk: Desk) -> dict[str, TimerHandler]:
     async def when_step_is_due(tx: Transaction, due: Sequence[Due]) -> None:
         await usecases.climb(desk, tx, due)
 
+    async def when_hand_over_is_due(tx: Transaction, due: Sequence[Due]) -> None:
+        await usecases.hand_over(desk, tx, due)
+
     async def when_ack_expiry_is_due(tx: Transaction, due: Sequence[Due]) -> None:
         await usecases.expire_acknowledgements(desk, tx, due)
 
@@ -35,6 +38,7 @@ def kinds(desk: Desk) -> dict[str, TimerHandler]:
         "target": when_target_is_due,
         "warning": when_warning_is_due,
         "step": when_step_is_due,
+        "hand_over": when_hand_over_is_due,
         "ack_expiry": when_ack_expiry_is_due,
         "pause_end": when_pause_end_is_due,
         "recount": when_recount_is_due,

@@ -16,6 +16,7 @@ Milestone = Literal["acknowledge", "contact", "action", "update", "resolve"]
 TargetState = Literal["running", "paused", "met", "met_late", "breached", "cancelled"]
 ReplanReason = Literal["hours_changed", "plan_changed", "rebuilt"]
 ActionKind = Literal["call", "visit", "text", "email", "remake", "adjustment", "order_expedited", "delivery", "other", "offer"]
+Channel = Literal["text", "email", "webhook"]
 RootCause = Literal[
     "lab_error", "measurement_error", "prescription_change", "frame_defect", "stock_out", "scheduling", "communication", "billing",
     "staff_conduct", "system", "other",
@@ -75,11 +76,23 @@ class CaseEvent(Event):
         return str(self.case_id)
 
 
+class Storm(Contract):
+    """Pages that come from one moment and belong together: `pages` is how many of them each person gets, by staff id."""
+
+    storm_id: UUID
+    pages: dict[str, int]
+
+
 class Paging(CaseEvent):
-    """An event that wakes people: `page` are the staff ids to page now; an acknowledgement cancels the ladder's `generation`."""
+    """An event that wakes people: `page` are the staff ids to page now; an acknowledgement cancels the ladder's `generation`.
+
+    `how` are the channels; `storm` is there where the same moment pages somebody for more than one case, so that one page can list them.
+    """
 
     page: tuple[str, ...] = ()
     generation: int = 1
+    how: tuple[Channel, ...] = ("text",)
+    storm: Storm | None = None
 
 
 class CaseOpened(Paging):
@@ -126,6 +139,12 @@ class CaseAcknowledged(CaseEvent):
 
 class AcknowledgementExpired(Paging):
     type_name: ClassVar[str] = "amends.case.acknowledgement_expired"
+
+
+class PageHandedOver(Paging):
+    """The shift of the owner is over and nobody took the case: `page` is who is on duty in their place. The owner stays."""
+
+    type_name: ClassVar[str] = "amends.case.page_handed_over"
 
 
 class CaseAssigned(Paging):
@@ -217,7 +236,7 @@ class CaseClosed(CaseEvent):
 
 
 EVENTS: tuple[type[Event], ...] = (
-    CaseOpened, IncidentAttached, SeverityRaised, CaseReplanned, CaseAcknowledged, AcknowledgementExpired, CaseAssigned, StoryConfirmed,
-    ActionRecorded, NoteAdded, TargetMet, TargetAtRisk, TargetBreached, EscalationStepped, ClockPaused, ClockResumed, PromiseMade,
-    CaseResolved, CaseReopened, CaseClosed,
+    CaseOpened, IncidentAttached, SeverityRaised, CaseReplanned, CaseAcknowledged, AcknowledgementExpired, PageHandedOver, CaseAssigned,
+    StoryConfirmed, ActionRecorded, NoteAdded, TargetMet, TargetAtRisk, TargetBreached, EscalationStepped, ClockPaused, ClockResumed,
+    PromiseMade, CaseResolved, CaseReopened, CaseClosed,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
@@ -56,6 +56,16 @@ class Location:
         """The staff ids whose shift holds `at` (UTC), in the roster's order."""
         wall = at.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None).isoformat(timespec="minutes")
         return list(dict.fromkeys(shift.staff_id for shift in self.roster if shift.starts[:16] <= wall < shift.ends[:16]))
+
+    def shifts_change_at(self, at: datetime) -> datetime | None:
+        """When a shift begins or ends next after `at` (UTC); None where the roster says no more."""
+        zone = ZoneInfo(self.timezone)
+        wall = at.astimezone(zone).replace(tzinfo=None).isoformat(timespec="minutes")
+        for then in sorted({end[:16] for shift in self.roster for end in (shift.starts, shift.ends) if end[:16] > wall}):
+            # In the hour that a clock change repeats, a later wall time may be an earlier moment.
+            if (moment := datetime.fromisoformat(then).replace(tzinfo=zone).astimezone(UTC)) > at:
+                return moment
+        return None
 
 
 @dataclass(frozen=True, slots=True)

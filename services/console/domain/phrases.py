@@ -169,3 +169,8 @@ def say(table: dict[str, str], code: str | None) -> str:
     if code is None:
         return ""
     return table.get(code) or code.replace("_", " ").replace("-", " ").capitalize()
+
+
+def say_level(level: int | None) -> str:
+    """How far the ladder has climbed, as the start of a sentence."""
+    return {0: "It is with the owner", 1: "It went up to the store manager"}.get(level or 0, "It went up to the region")

@@ -21,6 +21,7 @@ from services.console.domain.phrases import (
     SEVERITIES,
     TEMPLATES,
     say,
+    say_level,
 )
 from services.console.domain.when import moment, parse
 from shared.contracts.envelope import Event, as_dict
@@ -163,6 +164,10 @@ def _expired(data: Data, r: Reading) -> Told:
     return f"Nothing happened after the case was taken on, so it is open again. {_told(data, r)}", "bad"
 
 
+def _handed_over(data: Data, r: Reading) -> Told:
+    return f"The shift of {r.name(data.get('owner_staff_id'))} is over and nobody has taken the case on. {_told(data, r)}", "warn"
+
+
 def _assigned(data: Data, r: Reading) -> Told:
     was = f" instead of {r.name(data['was'])}" if data.get("was") else ""
     return f"{r.name(data.get('owner_staff_id'))} owns the case now{was}.", "plain"
@@ -225,11 +230,6 @@ def _reopened(data: Data, r: Reading) -> Told:
 
 def _closed(data: Data, r: Reading) -> Told:
     return "The case was closed.", "good"
-
-
-def say_level(level: int | None) -> str:
-    """How far the ladder has climbed, as the start of a sentence."""
-    return {0: "It is with the owner", 1: "It went up to the store manager"}.get(level or 0, "It went up to the region")
 
 
 def amount(amount_minor: int, currency: str) -> str:
@@ -360,6 +360,7 @@ _TELLERS: Final[dict[str, Callable[[Data, Reading], Told]]] = {
     "amends.case.replanned": _replanned,
     "amends.case.acknowledged": _acknowledged,
     "amends.case.acknowledgement_expired": _expired,
+    "amends.case.page_handed_over": _handed_over,
     "amends.case.assigned": _assigned,
     "amends.case.story_confirmed": _story,
     "amends.case.action_recorded": _action,

@@ -1,21 +1,21 @@
 """The case, its plan and its targets as values, and `Turn`: one decision in the making."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, get_args
 from uuid import UUID
 
+from services.escalation.domain.rungs import USUAL, Ladder
 from shared.calendars import DAYS, Calendar, NeverOpens, before, due_at, open_seconds
 from shared.contracts import cases as contract
-from shared.contracts.cases import CaseEvent, Milestone, PolicyRef, Status, TargetState
+from shared.contracts.cases import CaseEvent, Channel, Milestone, PolicyRef, Status, TargetState
 from shared.contracts.ingress import Catalyst
 from shared.contracts.patients import PayerClass
 from shared.kernel.decision import Cancel, Decision, Schedule, Timer
 
 ORDER: tuple[Milestone, ...] = get_args(Milestone)
 UNMET: tuple[TargetState, ...] = ("running", "paused", "breached")
-TOP_LEVEL = 2
 # Elapsed time is open time of a place that never closes, so that pauses, warnings and percentages are the same arithmetic for both.
 ALWAYS = Calendar("UTC", dict.fromkeys(DAYS, (("00:00", "24:00"),)))
 
@@ -44,6 +44,7 @@ class Plan:
     elapsed: tuple[Milestone, ...] = ()
     decision: dict[str, Any] | None = None
     severity_decision: dict[str, Any] | None = None
+    ladder: Ladder = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +87,10 @@ class Pause:
 class Case:
     """The worked recovery of one patient's upset.
 
-    `step` counts the ladder's steps of this `generation`; the next one comes at `step_due_at`, counted from `step_since`, while one is
-    due at all; `expires_at` is set while an acknowledgement can still go stale, `paused_until` while a pause has a budget to use up;
-    `promised_contact_by` is what the patient was told and is never moved.
+    `step` counts the ladder's steps of this `generation`; the next one comes at `step_due_at`, counted from `step_since`, while one is due
+    at all; it pages `step_rung` (None where that was not written down yet), which was paged `step_repeat` times before. `expires_at` is set
+    while an acknowledgement can still go stale, `paused_until` while a pause has a budget to use up; `promised_contact_by` is what the
+    patient was told and is never moved.
     """
 
     case_id: UUID
@@ -113,6 +115,8 @@ class Case:
     step: int = 0
     step_since: datetime | None = None
     step_due_at: datetime | None = None
+    step_rung: int | None = None
+    step_repeat: int = 0
     segment: int = 1
     owner_staff_id: str | None = None
     incidents: int = 1
@@ -147,7 +151,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What a decision needs of the location: its calendar, and its people (staff ids) at the moment of the decision."""
+    """What a decision needs of the location: its calendar, and its people (staff ids) at the moment of the decision.
+
+    `on_duty_before`: on the roster until a moment ago; `rostered`: on it at any time; `shifts_change_at`: when the roster next says
+    otherwise; `named`: those a ladder names who work here still; `turns`: who was paged in turn, the highest last.
+    """
 
     location_id: str
     region: str
@@ -157,6 +165,11 @@ class Store:
     managers: tuple[str, ...] = ()
     regionals: tuple[str, ...] = ()
     hours: int = 0  # the version of what the directory told of it
+    on_duty_before: tuple[str, ...] = ()
+    rostered: frozenset[str] = frozenset()
+    shifts_change_at: datetime | None = None
+    named: tuple[str, ...] = ()
+    turns: Mapping[str, int] = field(default_factory=dict)
 
 
 def open_due(case: Case, store: Store, start: datetime, seconds: int, *, is_elapsed: bool = False) -> datetime:
@@ -220,9 +233,14 @@ class Turn:
         self.change(version=self.case.version + 1)
         self._events.append(event(**_carried(self.case), at=self.now, by=self.by, **extra))
 
-    def page(self, event: type[contract.Paging], people: tuple[str, ...], **extra: Any) -> None:
-        """The same, waking people."""
-        self.say(event, page=people, generation=self.case.generation, **extra)
+    def page(self, event: type[contract.Paging], people: tuple[str, ...], how: tuple[Channel, ...] = ("text",), **extra: Any) -> None:
+        """The same, waking people; nobody where the case has been silent for days."""
+        self.say(event, page=() if self.is_silent else people, how=how, generation=self.case.generation, **extra)
+
+    @property
+    def is_silent(self) -> bool:
+        """Nothing stirred in the case for so long that it wakes nobody."""
+        return (self.now - self.case.last_activity_at).total_seconds() >= self.case.plan.silent_seconds
 
     def due(self, start: datetime, seconds: int, *, is_elapsed: bool = False) -> datetime:
         """Open time of this store from `start`, or elapsed time."""

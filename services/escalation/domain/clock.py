@@ -103,7 +103,7 @@ def stop(turn: Turn, reason: str) -> None:
             turn.change_target(target, state="cancelled")
     end_pause(turn)
     turn.change(expires_at=None, step_since=None, step_due_at=None)
-    for kind in ("target", "warning", "step", "ack_expiry", "pause_end"):
+    for kind in ("target", "warning", "step", "hand_over", "ack_expiry", "pause_end"):
         turn.cancel(kind, reason)
 
 

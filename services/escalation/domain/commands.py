@@ -31,7 +31,8 @@ def acknowledge(case: Case, store: Store, now: datetime, by: str | None, staff_i
         is_asleep=False,
         owner_staff_id=case.owner_staff_id or staff_id,
     )
-    turn.cancel("step", "acknowledged", generation=case.generation)
+    for kind in ("step", "hand_over"):
+        turn.cancel(kind, "acknowledged", generation=case.generation)
     turn.schedule("ack_expiry", "ack", case.generation, expires_at)
     turn.say(say.CaseAcknowledged, generation=case.generation, expires_at=expires_at)
     clock.meet(turn, ("acknowledge",))
@@ -145,7 +146,8 @@ def start_segment(turn: Turn, reason: str) -> None:
     ladder.start_again(turn)
     turn.change(level=0, segment=turn.case.segment + 1, resolved_at=None, closed_at=None, root_cause=None)
     clock.arm(turn, turn.now)
-    turn.page(say.CaseReopened, ladder.first_page(turn.case, turn.store), reason=reason)
+    page, how = ladder.first_page(turn)
+    turn.page(say.CaseReopened, page, how, reason=reason)
 
 
 def _must_be_live(case: Case) -> None:

@@ -1,6 +1,7 @@
-"""The ladder: whose task a case is, who is paged when nobody takes it, and what an acknowledgement stops.
+"""The ladder: who is paged when nobody takes a case, and what an acknowledgement stops.
 
-Level 0 is the owner, 1 the store's managers, 2 the region, which is paged again and again. Climbing never changes the owner.
+Its rungs are data (`rungs`), kept in the case's plan. Climbing never changes the owner; each rung pages its own people, whoever they are
+at that moment. When the shift of an owner ends before the case was taken, the page goes to whoever comes on duty, the case stays theirs.
 Invariant: each step fires once, by the key (case, `step`, number, generation); what follows a step counts from the step's due time; an
 acknowledgement ends its generation, and a case that nobody stirred for days wakes nobody.
 """
@@ -9,32 +10,26 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from services.escalation.domain import clock
-from services.escalation.domain.case import TOP_LEVEL, Case, Store, Turn
+from services.escalation.domain.case import Case, Store, Turn
+from services.escalation.domain.who import came_on_duty, owner_now, paged_on
 from shared.contracts import cases as say
-from shared.contracts.cases import Milestone
+from shared.contracts.cases import Channel, Milestone
 from shared.kernel.decision import Decision
 
+BREACHED = 1
 
-def owner_now(store: Store, load: Mapping[str, int]) -> str | None:
-    """On the roster now, else an associate, else a manager, else the region; None where there is nobody at all.
 
-    Among several, who has the fewest live cases (`load`, by staff id), then by id.
+def first_page(turn: Turn) -> tuple[tuple[str, ...], tuple[Channel, ...]]:
+    """Whom a case that is open (again) pages at once, and how: the first rung, or nobody before the opening where that knows hours.
+
+    The roster is watched from now on.
     """
-    for people in (store.on_duty, store.associates, store.managers, store.regionals):
-        if people:
-            return min(people, key=lambda staff_id: (load.get(staff_id, 0), staff_id))
-    return None
-
-
-def first_page(case: Case, store: Store) -> tuple[str, ...]:
-    """Whom an opened case wakes: its owner; the region where it has none, so that no case is nobody's."""
-    return (case.owner_staff_id,) if case.owner_staff_id else people_at(TOP_LEVEL, store)
-
-
-def people_at(level: int, store: Store) -> tuple[str, ...]:
-    """Whom a level pages. A store without managers pages the region instead, a group without regional managers the managers."""
-    wanted = store.managers if level == 1 else store.regionals
-    return wanted or store.regionals or store.managers
+    rung = turn.case.plan.ladder.rungs[0]
+    waits = rung.hours == "open" and turn.due(turn.now, 0) > turn.now
+    if waits:
+        _set_step(turn, turn.now, 0, 0)
+    _watch_shifts(turn)
+    return () if waits else paged_on(rung, turn.case, turn.store), rung.how
 
 
 def breach(case: Case, milestone: Milestone, generation: int, store: Store, now: datetime) -> Decision[Case]:
@@ -42,27 +37,33 @@ def breach(case: Case, milestone: Milestone, generation: int, store: Store, now:
     turn = Turn(case, store, now)
     if not clock.mark_breached(turn, milestone, generation):
         return turn.decision()
-    if milestone == "acknowledge" and case.status == "open":
-        _climb(turn)
-        turn.page(say.TargetBreached, people_at(turn.case.level, store), milestone=milestone, due_at=_due_of(turn, milestone))
-        _next_step(turn, now)
-    else:
-        turn.page(say.TargetBreached, first_page(case, store), milestone=milestone, due_at=_due_of(turn, milestone))
+    climbs = milestone == "acknowledge" and case.status == "open"
+    rung = case.plan.ladder.rungs[BREACHED if climbs else 0]
+    if climbs:
+        turn.change(level=max(case.level, rung.level))
+    due_at = _due_of(turn, milestone)
+    turn.page(say.TargetBreached, paged_on(rung, turn.case, store), rung.how, milestone=milestone, due_at=due_at)
+    if climbs:
+        _next_step(turn, now, BREACHED, 0)
     return turn.decision()
 
 
 def step(case: Case, number: int, generation: int, store: Store, now: datetime) -> Decision[Case]:
-    """The due time of a step, as `now`: one level up, its people are paged, and the next step is set."""
+    """The due time of a step, as `now`: its rung's people are paged, and the next step is set."""
     turn = Turn(case, store, now)
     if case.status != "open" or generation != case.generation or number != case.step + 1:
         return turn.decision()
     turn.change(step=number, step_since=None, step_due_at=None)
-    if (now - case.last_activity_at).total_seconds() >= case.plan.silent_seconds:
+    if turn.is_silent:
         turn.change(is_asleep=True)
         return turn.decision()
-    _climb(turn)
-    turn.page(say.EscalationStepped, people_at(turn.case.level, store), step=number, due_at=now)
-    _next_step(turn, now)
+    at, repeat = _coming(case)
+    rung = case.plan.ladder.rungs[at]
+    turn.change(level=max(case.level, rung.level))
+    turn.page(say.EscalationStepped, paged_on(rung, turn.case, store), rung.how, step=number, due_at=now)
+    acknowledgement = case.target("acknowledge")
+    if at > 0 or acknowledgement is None or acknowledgement.state != "running":
+        _next_step(turn, now, at, repeat)
     return turn.decision()
 
 
@@ -74,14 +75,41 @@ def expire(case: Case, generation: int, store: Store, now: datetime) -> Decision
     took = case.acknowledged_by or case.owner_staff_id
     start_again(turn)
     on_duty = store.on_duty or ((case.owner_staff_id,) if case.owner_staff_id else ())
-    turn.page(say.AcknowledgementExpired, tuple(dict.fromkeys(person for person in (took, *on_duty) if person)))
-    _next_step(turn, now)
+    people = tuple(dict.fromkeys(person for person in (took, *on_duty) if person))
+    turn.page(say.AcknowledgementExpired, people, case.plan.ladder.rungs[0].how)
+    _go_on(turn)
+    return turn.decision()
+
+
+def hand_over(case: Case, generation: int, store: Store, now: datetime) -> Decision[Case]:
+    """The roster changes, as of `now`: while nobody took the case, its page goes to whoever is on duty in its owner's place."""
+    turn = Turn(case, store, now)
+    if case.status != "open" or generation != case.generation or case.is_asleep or turn.is_silent:
+        return turn.decision()
+    people = came_on_duty(case, store)
+    if people:
+        turn.page(say.PageHandedOver, people, case.plan.ladder.rungs[0].how)
+    _watch_shifts(turn)
+    return turn.decision()
+
+
+def find_owner(case: Case, has_left: bool, store: Store, load: Mapping[str, int], now: datetime) -> Decision[Case]:
+    """A live case that is nobody's (no owner, or one who `has_left`) gets one, as soon as somebody is there; they are paged."""
+    turn = Turn(case, store, now)
+    owner = owner_now(store, load)
+    if not case.is_live or owner is None or owner == case.owner_staff_id or not (case.owner_staff_id is None or has_left):
+        return turn.decision()
+    turn.touch()
+    turn.change(owner_staff_id=owner)
+    turn.page(say.CaseAssigned, (owner,), case.plan.ladder.rungs[0].how, was=case.owner_staff_id)
+    wake(turn)
     return turn.decision()
 
 
 def start_again(turn: Turn) -> None:
     """A new generation of the ladder at the same level; the old one's steps are over."""
-    turn.cancel("step", "next-generation", generation=turn.case.generation)
+    for kind in ("step", "hand_over"):
+        turn.cancel(kind, "next-generation", generation=turn.case.generation)
     turn.change(
         status="open",
         generation=turn.case.generation + 1,
@@ -99,26 +127,58 @@ def wake(turn: Turn) -> None:
     """Something stirred in a case that fell asleep: its ladder starts again."""
     if turn.case.is_asleep and turn.case.status == "open":
         start_again(turn)
-        _next_step(turn, turn.now)
+        _go_on(turn)
 
 
-def _climb(turn: Turn) -> None:
-    turn.change(level=min(turn.case.level + 1, TOP_LEVEL))
+def _go_on(turn: Turn) -> None:
+    """A new generation climbs on from the level reached."""
+    _next_step(turn, turn.now, turn.case.plan.ladder.at_level(turn.case.level), 0)
+    _watch_shifts(turn)
 
 
 def replan_step(turn: Turn) -> None:
     """The step that is due next, counted anew from where its wait began; one that would have come already comes now."""
     if turn.case.step_since is not None:
-        _next_step(turn, turn.case.step_since, not_before=turn.now)
+        at, repeat = _coming(turn.case)
+        _set_step(turn, turn.case.step_since, at, repeat, not_before=turn.now)
 
 
-def _next_step(turn: Turn, due: datetime, not_before: datetime | None = None) -> None:
-    """The wait depends on the level reached: the target's own time below the managers, then the step, then the repeat."""
-    plan = turn.case.plan
-    waits = (plan.seconds["acknowledge"], plan.step_seconds, plan.repeat_seconds)
-    at = turn.due(due, waits[turn.case.level])
-    turn.change(step_since=due, step_due_at=at if not_before is None else max(at, not_before))
+def _next_step(turn: Turn, since: datetime, rung: int, repeat: int) -> None:
+    """What follows the page of a rung at `since`: the same one again, or the next after its wait."""
+    _set_step(turn, since, *turn.case.plan.ladder.after(rung, repeat))
+
+
+def _set_step(turn: Turn, since: datetime, at: int, repeat: int, not_before: datetime | None = None) -> None:
+    rung = turn.case.plan.ladder.rungs[at]
+    due_at = turn.due(since, _wait(turn.case, at, repeat), is_elapsed=rung.hours == "always")
+    turn.change(step_since=since, step_due_at=due_at if not_before is None else max(due_at, not_before), step_rung=at, step_repeat=repeat)
     turn.schedule("step", str(turn.case.step + 1), turn.case.generation, turn.case.step_due_at)
+
+
+def _wait(case: Case, at: int, repeat: int) -> int:
+    """Seconds before a rung is paged: what it says itself, else what the plan says; none for an opened case that waits for the opening."""
+    plan, rung = case.plan, case.plan.ladder.rungs[at]
+    if at == 0:
+        return 0
+    own, plans = (rung.repeat_seconds, plan.repeat_seconds) if repeat else (rung.wait_seconds, plan.step_seconds)
+    if own is not None:
+        return own
+    return plan.seconds["acknowledge"] if at == BREACHED and not repeat else plans
+
+
+def _coming(case: Case) -> tuple[int, int]:
+    """The rung of the step that is due next and how often it was paged; within the ladder, which may be another one by now."""
+    ladder = case.plan.ladder
+    if case.step_rung is None:
+        return ladder.after(ladder.at_level(case.level), 0)
+    return min(case.step_rung, len(ladder.rungs) - 1), case.step_repeat
+
+
+def _watch_shifts(turn: Turn) -> None:
+    """Be woken when the roster changes next. Each moment is a timer of its own, for the roster may be drawn up anew meanwhile."""
+    at = turn.store.shifts_change_at
+    if at is not None:
+        turn.schedule("hand_over", f"{at:%Y-%m-%dT%H:%M}", turn.case.generation, at)
 
 
 def _due_of(turn: Turn, milestone: Milestone) -> datetime:

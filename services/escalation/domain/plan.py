@@ -1,4 +1,4 @@
-"""Severity and SLA plan by decision tables, each with its versions: a case is planned by those in force on the day it was opened.
+"""Severity, SLA plan and ladder, each with its versions: a case is planned by those in force on the day it was opened.
 
 Invariant: every version is proved whole when it is loaded and one is in force from then on, so that no incident falls into a gap.
 """
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, Self, get_args
 
+from services.escalation.domain import rungs
 from services.escalation.domain.case import Plan
+from services.escalation.domain.rungs import Ladder, Ladders
 from shared.contracts.cases import Milestone
 from shared.contracts.incidents import Incident, IncidentType
 from shared.contracts.ingress import Catalyst, Channel
@@ -16,6 +18,7 @@ from shared.contracts.patients import PayerClass
 from shared.policy import BadTable, Match, Table, Versions
 
 TABLES: Final = ("severity", "sla", "pauses")
+POLICIES: Final = (*TABLES, "ladder")
 MILESTONES: Final[tuple[Milestone, ...]] = get_args(Milestone)
 MAY_BE_LEFT_OUT: Final = ("action", "update")
 REPEATS_MAX = 1000
@@ -48,6 +51,7 @@ class Policies:
     severity: Versions
     sla: Versions
     pauses: Versions
+    ladders: Ladders
 
     @classmethod
     def load(cls, texts: Mapping[str, Sequence[str]], since: date) -> Self:
@@ -55,12 +59,15 @@ class Policies:
 
         Raises BadTable, with the counter-example where a table leaves a gap or two rows apply, and NoneInForce where no version has begun.
         """
-        policies = cls(*(Versions.load(name, texts.get(name, ())) for name in TABLES))
+        tables = [Versions.load(name, texts.get(name, ())) for name in TABLES]
+        levels = {row.then["severity"] for table in tables[0].tables for row in table.rows}
+        policies = cls(tables[0], tables[1], tables[2], rungs.load(texts.get("ladder", ()), levels))
         for table in policies.sla.tables:
             if problems := list(mistakes(table)):
                 raise BadTable(table.name, problems)
         for versions in (policies.severity, policies.sla, policies.pauses):
             versions.in_force(since)
+        policies.ladders.in_force(since)
         return policies
 
     def plan_for(self, facts: Facts, on: date) -> Plan:
@@ -76,14 +83,15 @@ class Policies:
             "payer": facts.payer,
             "repeat_count": facts.repeat_count,
         }
-        return _plan(_only(self.sla.in_force(on), asked), severity, _budgets(self.pauses.in_force(on)))
+        ladder = self.ladders.in_force(on)[severity.outputs["severity"]]
+        return _plan(_only(self.sla.in_force(on), asked), severity, _budgets(self.pauses.in_force(on)), ladder)
 
     def plan_by_worst(self, found: Sequence[Facts], on: date) -> Plan:
         """The plan of a case with all these incidents, the first one first: the worst decides, the earlier one among equals."""
         return min((self.plan_for(facts, on) for facts in found), key=lambda plan: plan.severity)
 
 
-def _plan(sla: Match, severity: Match, budgets: dict[str, int]) -> Plan:
+def _plan(sla: Match, severity: Match, budgets: dict[str, int], ladder: Ladder) -> Plan:
     told = sla.outputs
     return Plan(
         name=sla.table,
@@ -100,6 +108,7 @@ def _plan(sla: Match, severity: Match, budgets: dict[str, int]) -> Plan:
         elapsed=tuple(told["elapsed"]),
         decision=sla.record(),
         severity_decision=severity.record(),
+        ladder=ladder,
     )
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from services.escalation.domain import clock, commands, ladder
 from services.escalation.domain.case import Case, Plan, Store, Turn
+from services.escalation.domain.who import owner_now
 from shared.contracts import cases as say
 from shared.contracts.incidents import Incident
 from shared.kernel.decision import Decision
@@ -42,15 +43,15 @@ def open_case(
         plan=plan,
         promised_contact_by=now,
         last_activity_at=now,
-        owner_staff_id=ladder.owner_now(store, load),
+        owner_staff_id=owner_now(store, load),
     )
     turn = Turn(blank, store, now)
     clock.arm(turn, now)
     contact = turn.case.target("contact")
     if contact is not None and contact.due_at is not None:
         turn.change(promised_contact_by=contact.due_at)
-    page = ladder.first_page(turn.case, store)
-    turn.page(say.CaseOpened, page, incident=incident, next_contact_by=turn.case.promised_contact_by)
+    page, how = ladder.first_page(turn)
+    turn.page(say.CaseOpened, page, how, incident=incident, next_contact_by=turn.case.promised_contact_by)
     return turn.decision()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from services.escalation.domain.case import Case, Store, Target, Turn, elapsed_percent, open_before
+from services.escalation.domain.who import keepers
 from shared.contracts import cases as say
 from shared.contracts.cases import Milestone
 from shared.kernel.decision import Decision
@@ -16,7 +17,10 @@ MINUTE = 60
 
 
 def warn(case: Case, milestone: Milestone, mark: str, generation: int, store: Store, now: datetime) -> Decision[Case]:
-    """The time of a warning, as `now`: the owner alone is told, and the next one is set. `mark`: what follows the milestone in the name."""
+    """The time of a warning, as `now`: the owner alone (or a stand-in) is told, and the next one is set.
+
+    `mark` is what follows the milestone in the timer's name.
+    """
     turn = Turn(case, store, now)
     target = case.target(milestone)
     if not case.is_live or target is None or generation != target.generation or target.state != "running":
@@ -31,8 +35,7 @@ def warn(case: Case, milestone: Milestone, mark: str, generation: int, store: St
     if is_given:
         return turn.decision()
     schedule(turn, turn.change_target(target, next_warning=None, **fields), not_before=now)
-    owner = (case.owner_staff_id,) if case.owner_staff_id else ()
-    turn.page(say.TargetAtRisk, owner, milestone=milestone, percent=percent, minutes_before=minutes, due_at=target.due_at)
+    turn.page(say.TargetAtRisk, keepers(case, store), milestone=milestone, percent=percent, minutes_before=minutes, due_at=target.due_at)
     return turn.decision()
 
 

@@ -15,7 +15,7 @@ from services.escalation.usecases.act import (
     resume,
     tell_story,
 )
-from services.escalation.usecases.deadlines import breach_targets, climb, end_pauses, expire_acknowledgements, warn_owners
+from services.escalation.usecases.deadlines import breach_targets, climb, end_pauses, expire_acknowledgements, hand_over, warn_owners
 from services.escalation.usecases.desk import Desk
 from services.escalation.usecases.hear import take_incidents, take_notices, take_patients, take_restitutions
 from services.escalation.usecases.hours import hours_told, recount
@@ -39,6 +39,7 @@ __all__ = [
     "close",
     "end_pauses",
     "expire_acknowledgements",
+    "hand_over",
     "hours_told",
     "measure",
     "pause",

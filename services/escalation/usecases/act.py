@@ -187,10 +187,10 @@ async def _obey(
     """Lock the case, hold it against what the asker meant, decide, keep the words and the act."""
     before = await _found(tx, asked)
     asked.check(before.version)
-    place = (await stores(tx.conn, [before.location_id])).at(before.location_id, tx.now)
-    decision = rule(before, place)
+    known = await stores(tx.conn, [before])
+    decision = rule(before, known.at(before.location_id, tx.now))
     if decision.state != before:
-        changes = Changes(tx)
+        changes = Changes(tx, known)
         changes.keep(before, decision)
         await changes.write()
         await words.keep(desk, tx, decision.state, said or {}, asked.who)

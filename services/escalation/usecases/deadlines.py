@@ -1,4 +1,4 @@
-"""What the time that has come does to cases: breaches, warnings, steps, stale acknowledgements, pauses that ran out."""
+"""What the time that has come does to cases: breaches, warnings, steps, changes of shifts, stale acknowledgements, pauses that ran out."""
 
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -38,6 +38,11 @@ async def climb(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
     await _fire(tx, due, lambda case, d, place: ladder.step(case, int(d.name), d.generation, place, d.due_at))
 
 
+async def hand_over(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
+    """Changes of shifts, while nobody took the case."""
+    await _fire(tx, due, lambda case, d, place: ladder.hand_over(case, d.generation, place, d.due_at))
+
+
 async def expire_acknowledgements(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
     """Acknowledgements that went stale."""
     await _fire(tx, due, lambda case, d, place: ladder.expire(case, d.generation, place, d.due_at))
@@ -51,19 +56,20 @@ async def end_pauses(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
 async def _fire(tx: Transaction, due: Sequence[Due], rule: Rule) -> None:
     """Lock the cases, take the timers that are still there, decide each as of its due time, save all.
 
-    Stores are looked up before anything fires: a timer that was taken cannot be put back.
+    Stores are looked up before anything fires: a timer that was taken cannot be put back. What is late counts from its due time, yet
+    wakes who is there now: whoever was on duty when it was due may have gone home.
     """
     cases = await store.lock(tx.conn, {UUID(d.subject) for d in due})
-    known = await stores(tx.conn, {case.location_id for case in cases.values()})
-    places = {(d.subject, d.due_at): known.at(cases[UUID(d.subject)].location_id, d.due_at) for d in due if UUID(d.subject) in cases}
+    known = await stores(tx.conn, cases.values())
+    places = {case.case_id: known.at(case.location_id, tx.now) for case in cases.values()}
     fired = await timers.fire(tx, due)
-    changes = Changes(tx)
+    changes = Changes(tx, known)
 
     def decide(d: Due) -> None:
         before = cases.get(UUID(d.subject))
         if before is None:
             return
-        decision = rule(before, d, places[d.subject, d.due_at])
+        decision = rule(before, d, places[before.case_id])
         changes.keep(before, decision)
         cases[before.case_id] = decision.state
 

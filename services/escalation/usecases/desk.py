@@ -1,14 +1,17 @@
 """What escalation's use cases stand on, and how the decisions of one transaction are kept together."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID
 
 from services.escalation import store
+from services.escalation.domain import storms
 from services.escalation.domain.case import Case
 from services.escalation.domain.plan import Policies
-from shared.contracts.cases import CaseEvent
+from services.escalation.usecases.stores import Stores
+from shared.contracts.cases import CaseEvent, Paging
 from shared.kernel.decision import Decision
+from shared.kernel.ids import new_id
 from shared.messaging import Engine, Transaction
 from shared.telemetry.traces import Traced
 from shared.vault import Vault
@@ -42,19 +45,28 @@ class Asker(Protocol):
 
 @dataclass
 class Changes:
-    """The cases of one transaction as they are by now, and what was said; written together at the end."""
+    """The cases of one transaction as they are by now, and what is to be said; written together at the end."""
 
     tx: Transaction
+    stores: Stores
     cases: dict[UUID, Case] = field(default_factory=dict)
-    events: list[CaseEvent] = field(default_factory=list)
+    decisions: list[tuple[Decision[Case], Traced | None]] = field(default_factory=list)
 
     def keep(self, before: Case | None, decision: Decision[Case], cause: Traced | None = None) -> None:
         """Note a decision. One that changed nothing leaves nothing to write."""
-        self.tx.apply(decision, cause=cause)
-        self.events += decision.events
+        self.decisions.append((decision, cause))
+        for event in decision.events:
+            if isinstance(event, Paging):
+                self.stores.paged(event.page)
         if decision.state != before:
             self.cases[decision.state.case_id] = decision.state
 
     async def write(self) -> None:
-        """One write for all of them."""
-        await store.save(self.tx.conn, self.cases.values(), self.events)
+        """One write for all of them. Pages that one person gets for several cases at once are told as belonging together."""
+        told = storms.bundle([decision.events for decision, _ in self.decisions], new_id())
+        events: list[CaseEvent] = []
+        for (decision, cause), said in zip(self.decisions, told, strict=True):
+            self.tx.apply(replace(decision, events=said), cause=cause)
+            events += said
+        await store.save(self.tx.conn, self.cases.values(), events)
+        await store.take_turns(self.tx.conn, {person: (self.stores.turns or {})[person] for person in sorted(self.stores.taken)})

@@ -40,9 +40,9 @@ async def take_incidents(desk: Desk, tx: Transaction, facts: Sequence[Fact[Event
     reported = [(fact, fact.event.incident) for fact in facts if isinstance(fact.event, IncidentReported)]
     if not reported:
         return
-    book = await _open_book(tx, [incident for _, incident in reported])
+    book = await _open_book(desk, tx, [incident for _, incident in reported])
     incident_of = {id(fact): incident for fact, incident in reported}
-    changes = Changes(tx)
+    changes = Changes(tx, book.stores)
 
     def decide(fact: Fact[Event]) -> None:
         incident = incident_of[id(fact)]
@@ -100,7 +100,7 @@ async def take_notices(desk: Desk, tx: Transaction, facts: Sequence[Fact[Event]]
     await _each_case(tx, [(fact, fact.event) for fact in facts if counts(fact.event)], heard)
 
 
-async def _open_book(tx: Transaction, incidents: Sequence[Incident]) -> Book:
+async def _open_book(desk: Desk, tx: Transaction, incidents: Sequence[Incident]) -> Book:
     """Everything the batch needs, in five reads however many incidents there are."""
     open_cases = await store.lock_open(tx.conn, {incident.belongs_to for incident in incidents})
     missing = sorted({incident.belongs_to for incident in incidents} - open_cases.keys())
@@ -111,7 +111,7 @@ async def _open_book(tx: Transaction, incidents: Sequence[Incident]) -> Book:
         fresh={name: (new_id(), reference(number)) for name, number in zip(missing, numbers, strict=True)},
         known=await store.known_incidents(tx.conn, incidents),
         load=await store.load(tx.conn, {i.location_id for i in incidents if i.belongs_to in missing}) if missing else {},
-        stores=await stores(tx.conn, locations | {case.location_id for case in open_cases.values()}),
+        stores=await stores(tx.conn, open_cases.values(), locations, desk.policies.ladders.all()),
     )
 
 
@@ -135,8 +135,8 @@ async def _each_case(
         return
     event_of = {id(fact): event for fact, event in heard}
     cases = await store.lock(tx.conn, {event.case_id for _, event in heard})
-    places = await stores(tx.conn, {case.location_id for case in cases.values()})
-    changes = Changes(tx)
+    places = await stores(tx.conn, cases.values())
+    changes = Changes(tx, places)
 
     def each(fact: Fact[Event]) -> None:
         event = event_of[id(fact)]

@@ -49,8 +49,8 @@ async def recount(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
         after = (d.data.get("location", ""), UUID(d.data.get("case", str(UUID(int=0)))))
         found = await store.live_after(tx.conn, d.data["locations"], after, CASES_AT_ONCE)
         cases = await store.lock(tx.conn, [case_id for _, case_id in found])
-        known = await stores(tx.conn, {case.location_id for case in cases.values()})
-        changes = Changes(tx)
+        known = await stores(tx.conn, cases.values())
+        changes = Changes(tx, known)
         for case in cases.values():
             changes.keep(case, anew.on_new_hours(case, known.at(case.location_id, tx.now), tx.now))
         await changes.write()

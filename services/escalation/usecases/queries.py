@@ -58,7 +58,7 @@ async def clock(desk: Desk, name: str, by: Asker) -> Clock:
     now = desk.engine.clock.now()
     async with desk.engine.pool.acquire() as conn:
         found = await find(conn, name, by)
-        place = (await stores(conn, [found.location_id])).at(found.location_id, now)
+        place = (await stores(conn, [found])).at(found.location_id, now)
         events = await store.history(conn, found.case_id)
         hours = await store.hours(conn, found.location_id, {target.hours for target in found.targets if target.hours})
     calendars = {version: Calendar.of(told) for version, told in hours.items()}

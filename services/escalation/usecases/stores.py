@@ -1,27 +1,35 @@
 """The stores of a batch, with their people, from the local copy of the directory."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from services.escalation.domain.case import Store
+from services.escalation import store
+from services.escalation.domain.case import Case, Store
+from services.escalation.domain.rungs import Ladder
 from shared import reference
 from shared.db import Connection
 from shared.kernel.errors import Unready
 
+MOMENT = timedelta(seconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What is known of these locations."""
+    """What is known of these locations. `turns` is written on as people are paged in turn; None where no ladder does that."""
 
     locations: Mapping[str, reference.Location]
     people: Mapping[str, reference.People]
+    named: Sequence[str] = ()
+    turns: dict[str, int] | None = None
+    taken: set[str] = field(default_factory=set)
 
     def at(self, location_id: str, moment: datetime) -> Store:
         """A location with whoever is on duty at `moment`. Raises Unready where the directory has not told of it yet."""
         location, people = self.locations.get(location_id), self.people.get(location_id)
         if location is None:
             raise Unready(f"location {location_id}")
+        has_roster = bool(location.roster)
         return Store(
             location_id=location_id,
             region=location.region,
@@ -30,11 +38,36 @@ class Stores:
             associates=tuple(people.associates) if people else (),
             managers=tuple(people.managers) if people else (),
             regionals=tuple(people.regional_managers) if people else (),
+            on_duty_before=tuple(location.on_duty(moment - MOMENT)) if has_roster else (),
             hours=location.version,
+            rostered=frozenset(shift.staff_id for shift in location.roster),
+            shifts_change_at=location.shifts_change_at(moment) if has_roster else None,
+            named=tuple(self.named),
+            turns={} if self.turns is None else self.turns,
         )
 
+    def paged(self, people: Iterable[str]) -> None:
+        """Somebody was paged: where people take turns, they are the last now."""
+        if self.turns is None:
+            return
+        for person in people:
+            self.turns[person] = max(self.turns.values(), default=0) + 1
+            self.taken.add(person)
 
-async def stores(conn: Connection, location_ids: Iterable[str]) -> Stores:
-    """Two reads for all of them."""
-    wanted = sorted(set(location_ids))
-    return Stores(await reference.locations(conn, wanted), await reference.people_of(conn, wanted))
+
+async def stores(conn: Connection, cases: Iterable[Case], location_ids: Iterable[str] = (), ladders: Iterable[Ladder] = ()) -> Stores:
+    """The locations of these cases, and those named beside, in two reads; two more where a ladder names people or lets them take turns.
+
+    `ladders` are those of cases that are not there yet.
+    """
+    known = list(cases)
+    wanted = sorted({case.location_id for case in known}.union(location_ids))
+    climbed = [*(case.plan.ladder for case in known), *ladders]
+    named = {staff_id for ladder in climbed for staff_id in ladder.named}
+    people = await reference.people_of(conn, wanted)
+    return Stores(
+        await reference.locations(conn, wanted),
+        people,
+        sorted(person.staff_id for person in (await reference.staff(conn, named)).values() if person.active) if named else (),
+        await store.turns(conn) if any(ladder.takes_turns for ladder in climbed) else None,
+    )

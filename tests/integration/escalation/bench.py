@@ -13,7 +13,7 @@ from typing import Any, cast
 import httpx
 
 from services.escalation import api, timers, usecases
-from services.escalation.domain.plan import TABLES, Policies
+from services.escalation.domain.plan import POLICIES, Policies
 from services.escalation.usecases import Desk
 from shared import reference
 from shared.contracts.directory import LocationChanged, StaffChanged
@@ -140,8 +140,8 @@ async def bench_on(database: Database, *later_sla: str) -> AsyncIterator[Bench]:
     await keep_partitions(pool)
     clock = MovableClock(business_at=MON_9, rate=0.0)
     engine = Engine("escalation", pool, clock, writers=(write,))
-    texts = {name: [file.read_text() for file in sorted((SERVICE / "policy" / name).glob("*.toml"))] for name in TABLES}
-    texts["sla"] += later_sla
+    texts = {name: [file.read_text() for file in sorted((SERVICE / "policy" / name).glob("*.toml"))] for name in POLICIES}
+    texts[\"sla\"] += later_sla
     policies = Policies.load(texts, MON_9.date())
     desk = Desk(engine=engine, vault=Vault.from_keys("k1", {"k1": fresh_key()}, fresh_key()), policies=policies)
     async with engine.transaction() as tx:

@@ -13,7 +13,8 @@ import pytest
 
 from services.escalation.domain import clock, commands, ladder, take, warning
 from services.escalation.domain.case import Case, Plan, Store
-from services.escalation.domain.plan import TABLES, Facts, Policies
+from services.escalation.domain.plan import POLICIES as FILES
+from services.escalation.domain.plan import Facts, Policies
 from shared.calendars import Calendar
 from shared.contracts.cases import CaseEvent
 from shared.contracts.incidents import Incident
@@ -22,7 +23,7 @@ from shared.kernel.errors import Rejected
 from shared.kernel.ids import new_id, reference
 
 FOLDER = Path(clock.__file__).parents[1] / "policy"
-TEXTS = {name: [file.read_text() for file in sorted((FOLDER / name).glob("*.toml"))] for name in TABLES}
+TEXTS = {name: [file.read_text() for file in sorted((FOLDER / name).glob("*.toml"))] for name in FILES}
 POLICIES = Policies.load(TEXTS, date(2026, 11, 1))
 WEEK = {day: [("09:00", "18:00")] for day in ("mon", "tue", "wed", "thu", "fri")}
 SHOP = Store("store-12", "north", Calendar("America/New_York", WEEK), ("ana",), ("ana", "ben"), ("mia",), ("rex",))
@@ -100,6 +101,8 @@ class Bench:
             return warning.warn(self.case, milestone, mark, generation, self.store, when)  # type: ignore[arg-type]
         if kind == "step":
             return ladder.step(self.case, int(name), generation, self.store, when)
+        if kind == "hand_over":
+            return ladder.hand_over(self.case, generation, self.store, when)
         if kind == "ack_expiry":
             return ladder.expire(self.case, generation, self.store, when)
         return clock.pause_ran_out(self.case, name, generation, self.store, when)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.escalation.domain import commands, ladder, take
+from services.escalation.domain import commands, ladder, take, who
 from tests.unit.escalation.bench import MON_9, SHOP, Bench, at, code_of, incident, names, plan_of, said
 
 pytestmark = pytest.mark.unit
@@ -137,11 +137,11 @@ def test_milestones_are_met_by_what_the_contract_says() -> None:
 
 def test_the_owner_is_who_is_on_duty_then_the_least_loaded_associate_then_the_manager_then_the_region() -> None:
     nobody = replace(SHOP, on_duty=())
-    assert ladder.owner_now(SHOP, {"ana": 9}) == "ana"
-    assert ladder.owner_now(nobody, {"ana": 2, "ben": 1}) == "ben"
-    assert ladder.owner_now(nobody, {}) == "ana"
-    assert ladder.owner_now(replace(nobody, associates=()), {}) == "mia"
-    assert ladder.owner_now(replace(nobody, associates=(), managers=()), {}) == "rex"
+    assert who.owner_now(SHOP, {"ana": 9}) == "ana"
+    assert who.owner_now(nobody, {"ana": 2, "ben": 1}) == "ben"
+    assert who.owner_now(nobody, {}) == "ana"
+    assert who.owner_now(replace(nobody, associates=()), {}) == "mia"
+    assert who.owner_now(replace(nobody, associates=(), managers=()), {}) == "rex"
     unowned = Bench(store=replace(nobody, associates=(), managers=(), regionals=()))
     assert unowned.case.owner_staff_id is None
 
