@@ -141,7 +141,7 @@ async def bench_on(database: Database, *later_sla: str) -> AsyncIterator[Bench]:
     clock = MovableClock(business_at=MON_9, rate=0.0)
     engine = Engine("escalation", pool, clock, writers=(write,))
     texts = {name: [file.read_text() for file in sorted((SERVICE / "policy" / name).glob("*.toml"))] for name in POLICIES}
-    texts[\"sla\"] += later_sla
+    texts["sla"] += later_sla
     policies = Policies.load(texts, MON_9.date())
     desk = Desk(engine=engine, vault=Vault.from_keys("k1", {"k1": fresh_key()}, fresh_key()), policies=policies)
     async with engine.transaction() as tx:
