@@ -19,6 +19,7 @@ from shared.reference import BeforeLocations
 from shared.timers import TimerHandler
 from shared.vault import Vault
 from shared.web.auth import Sessions
+from shared.web.idempotency import mark_done
 
 _SHARED = Path(__file__).parents[1]
 # Rooms whose tables stand in every service's schema, in the order they are made.
@@ -51,7 +52,7 @@ class Host:
     def engine(self, name: str, *, schema: Path) -> Engine:
         """The engine of a service; `schema` is where its migrations are."""
         self.schemas[name] = schema
-        engine = Engine(name, self.pools[name], self.clock, writers=(timers.write,))
+        engine = Engine(name, self.pools[name], self.clock, writers=(timers.write, mark_done))
         engine.member = self.member
         return engine
 

@@ -1,8 +1,9 @@
 """Idempotency-Key: the same request sent twice is done once.
 
 Called by the middleware stack of every service's router, after the asker is known and the body is read. Invariant: a row is answered iff
-`status` is not null; while it is not, only the holder of its highest `token` may answer it, and only until `lease_until` (machine time) is
-it in flight; after that the next request with the key and the same body runs again, on top of use cases that are idempotent themselves.
+`status` is not null; while it is not, only the holder of its highest `token` may answer it or commit anything, and only until `lease_until`
+(machine time) is it in flight; after that the next request with the key and the same body runs, unless the first has committed: then its
+answer was lost with its process, and whoever asks is told so (`answer-lost`) instead of having it done twice.
 Each service keeps its own rows, so one app may hold the routers of several.
 """
 
@@ -11,6 +12,7 @@ import hashlib
 import hmac
 import json
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol, cast
@@ -22,6 +24,7 @@ from litestar.utils.scope.state import ScopeState
 
 from shared.db import DATABASE_DOWN, Pool
 from shared.kernel.errors import Rejected, Transient
+from shared.messaging import Transaction
 from shared.telemetry import logs
 from shared.telemetry.metrics import IDEMPOTENT_ANSWERS
 from shared.web.auth import Doorkeeper, Principal
@@ -44,17 +47,24 @@ insert into idempotency_keys as k (key_hash, fingerprint, token, lease_until, cr
 values ($1, $2, 1, clock_timestamp() + $3::interval, clock_timestamp())
 on conflict (key_hash) do update
    set token = k.token + 1, lease_until = excluded.lease_until, fingerprint = excluded.fingerprint,
-       status = null, headers = null, body = null, created_at = excluded.created_at
+       status = null, headers = null, body = null, is_done = false, created_at = excluded.created_at
  where k.created_at < clock_timestamp() - $4::interval
-    or (k.status is null and k.lease_until < clock_timestamp() and k.fingerprint = excluded.fingerprint)
+    or (k.status is null and not k.is_done and k.lease_until < clock_timestamp() and k.fingerprint = excluded.fingerprint)
 returning token
 """
 # What became of a key that could not be claimed.
-READ = "select fingerprint, status, headers, body from idempotency_keys where key_hash = $1"
+READ = """
+select fingerprint, status, headers, body, is_done and lease_until < clock_timestamp() as is_lost from idempotency_keys where key_hash = $1
+"""
+# In the transaction of the request: it is done, and whoever comes after a lost lease must not do it again.
+DONE = "update idempotency_keys set is_done = true where key_hash = $1 and token = $2 and status is null and not is_done returning true"
 # Stores the answer, if nobody claimed the key since.
 ANSWER = "update idempotency_keys set status = $3, headers = $4, body = $5 where key_hash = $1 and token = $2 and status is null"
-# Frees the key of a request that came to no answer worth keeping.
-RELEASE = "delete from idempotency_keys where key_hash = $1 and token = $2 and status is null"
+# Frees the key of a request that came to no answer worth keeping; what it has committed stays done.
+RELEASE = """
+with freed as (delete from idempotency_keys where key_hash = $1 and token = $2 and status is null and not is_done)
+update idempotency_keys set lease_until = clock_timestamp() where key_hash = $1 and token = $2 and status is null and is_done
+"""
 # Forgets what is older than 24 hours, a bounded number at a time.
 PURGE = """
 delete from idempotency_keys where key_hash in (
@@ -77,12 +87,31 @@ class Sealer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
-    """The right to run the request of a key once."""
+    """The right to run the request of a key once; `is_marked` once a transaction has said that it is done."""
 
     key_hash: bytes
     token: int
+    is_marked: bool = False
+
+
+# The claim of the request that is being run.
+CURRENT: ContextVar[Claim | None] = ContextVar("idempotency_claim", default=None)
+
+
+async def mark_done(tx: Transaction) -> None:
+    """Write into the transaction of a request with a key that it is done: with what it changes, or not at all.
+
+    Called by the engine before a commit. Raises Rejected `in-flight`, and so nothing is committed, where the lease ran out meanwhile and
+    another has taken the key over.
+    """
+    claim = CURRENT.get()
+    if claim is None or claim.is_marked or not (tx.said or tx.timers or tx.audited):
+        return
+    if await tx.conn.fetchval(DONE, claim.key_hash, claim.token) is None:
+        raise Rejected("in-flight", "The same request is being worked on.", headers={"retry-after": "1"})
+    claim.is_marked = True
 
 
 @dataclass
@@ -137,7 +166,10 @@ class IdempotencyMiddleware(Doorkeeper):
             await self._run(claim, scope, receive, send, next_app)
 
     async def _claim_or_answer(self, key_hash: bytes, fingerprint: bytes, send: Send) -> Claim | None:
-        """The claim, or None once the stored answer has been sent. Raises Rejected `in-flight` (409), `idempotency-key-reused` (422)."""
+        """The claim, or None once the stored answer has been sent.
+
+        Raises Rejected `in-flight` and `answer-lost` (409), `idempotency-key-reused` (422).
+        """
         for _ in range(3):
             token = await self._pool.fetchval(CLAIM, key_hash, fingerprint, LEASE, KEPT)
             if token is not None:
@@ -149,6 +181,9 @@ class IdempotencyMiddleware(Doorkeeper):
             if not hmac.compare_digest(bytes(row["fingerprint"]), fingerprint):
                 self._count("reused")
                 raise Rejected("idempotency-key-reused", "This Idempotency-Key was used for another request.")
+            if row["is_lost"] and row["status"] is None:
+                self._count("answer-lost")
+                raise Rejected("answer-lost", "This request was done, and its answer was lost; read what it was about.")
             if row["status"] is None:
                 self._count("in-flight")
                 raise Rejected("in-flight", "The same request is being worked on.", headers={"retry-after": "1"})
@@ -173,13 +208,14 @@ class IdempotencyMiddleware(Doorkeeper):
             else:
                 await send(message)
 
-        settled = False
+        settled, before = False, CURRENT.set(claim)
         try:
             # Litestar answers a handler's exception inside of every middleware, so a problem comes here as an answer too.
             await next_app(scope, receive, cast("Send", gather))
             await self._settle(claim, answer)
             settled = True
         finally:
+            CURRENT.reset(before)
             if not settled:
                 await asyncio.shield(self._release(claim))
         for message in held:

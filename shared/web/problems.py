@@ -44,6 +44,7 @@ STATUS_OF: dict[str, int] = {
     "slow-body": 408,
     "story-not-confirmed": 409,
     "in-flight": 409,
+    "answer-lost": 409,
     "gone": 410,
     "changed-meanwhile": 412,
     "too-large": 413,

@@ -118,8 +118,7 @@ class People:
         while True:
             with contextlib.suppress(httpx.HTTPError):
                 answer = await self._http.request(method, base + path, json=body, params=query, headers=headers)
-                is_in_flight = answer.status_code == httpx.codes.CONFLICT and answer.json()["code"] == "in-flight"
-                if answer.status_code not in NOT_NOW and not is_in_flight:
+                if answer.status_code not in NOT_NOW and not _says(answer, "in-flight"):
                     return answer
             self.record.asked_again += 1
             await asyncio.sleep(AGAIN_AFTER)
@@ -137,14 +136,15 @@ class Hands:
         self.people.spawn(minutes * self.people.minute, do)
 
     async def as_person(self, staff_id: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """A command in somebody's name; what was answered with 200 is on record."""
+        """A command in somebody's name; what was done is on record."""
         answer = await self.people.ask("POST", path, self.people.keys[staff_id], body=body)
-        if answer.status_code != httpx.codes.OK:
+        is_lost = _says(answer, "answer-lost")
+        if answer.status_code != httpx.codes.OK and not is_lost:
             return None
         subject, _, what = path.removeprefix("/v1/").partition("/")[2].partition("/")
         self.people.record.done.append(Done(what or "request", subject, staff_id))
-        found: dict[str, Any] = answer.json()
-        return found
+        # Done, and nobody will ever say how: what people asked for next would need the answer.
+        return None if is_lost else dict(answer.json())
 
     async def get(self, path: str, **query: str) -> dict[str, Any]:
         """A question."""
@@ -154,6 +154,10 @@ class Hands:
     async def text(self, sender: str, body: str) -> None:
         """A text typed on somebody's phone."""
         await self.people.provider.text(sender, body)
+
+
+def _says(answer: httpx.Response, code: str) -> bool:
+    return answer.status_code == httpx.codes.CONFLICT and answer.json()["code"] == code
 
 
 def team_of(group: Mapping[str, Any]) -> Team:

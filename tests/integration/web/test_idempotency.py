@@ -11,11 +11,14 @@ import pytest
 import pytest_asyncio
 from litestar import post
 
+import shared.messaging
 import shared.web
 from shared.db import Pool, open_pool
 from shared.db.migrate import migrate, migrations_in
+from shared.kernel.clock import MachineClock
 from shared.kernel.errors import Transient
-from shared.web.idempotency import PURGE
+from shared.messaging import Engine
+from shared.web.idempotency import PURGE, mark_done
 from tests.support.eventually import eventually
 from tests.support.servers import Database
 from tests.unit.web.sample import Desk, bearer, client_of, sample_app
@@ -25,7 +28,8 @@ pytestmark = pytest.mark.integration
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def pool(database: Database) -> AsyncIterator[Pool]:
-    await migrate(database.dsn, "sample", migrations_in(Path(shared.web.__file__).parent / "schema", "web"))
+    rooms = [Path(room.__file__ or "").parent for room in (shared.messaging, shared.web)]
+    await migrate(database.dsn, "sample", tuple(m for room in rooms for m in migrations_in(room / "schema", room.name)))
     opened = await open_pool(database.dsn_of("amends_sample"), schema="sample")
     yield opened
     await opened.close()
@@ -130,6 +134,42 @@ async def test_who_lost_the_lease_cannot_store_an_answer(pool: Pool) -> None:
         assert await pool.fetchval("select status from idempotency_keys") is None
 
 
+async def test_what_was_committed_is_not_done_again_where_its_answer_was_lost(pool: Pool) -> None:
+    """Goal: kill -9 between the commit and the answer costs the answer, never a second action. Method: the key's row as such a kill leaves
+    it: marked by the request's own transaction, without a status."""
+    async with client_of(sample_app(Desk(pool), pool=pool, more=[_booking(pool)])) as client:
+        assert (await client.post("/v1/book", headers=keyed())).status_code == 200
+        await pool.execute("update idempotency_keys set status = null, headers = null, body = null")
+        within = await client.post("/v1/book", headers=keyed())
+        assert (within.status_code, within.json()["code"]) == (409, "in-flight")
+        await pool.execute(LEASE_RAN_OUT)
+        after = await client.post("/v1/book", headers=keyed())
+        assert (after.status_code, after.json()["code"]) == (409, "answer-lost")
+        assert (await client.post("/v1/book", headers=keyed('"k-2"'))).status_code == 200
+    assert await _booked(pool) == 2
+
+
+async def test_an_answer_that_broke_after_the_commit_is_lost_at_once_and_nothing_is_done_again(pool: Pool) -> None:
+    async with client_of(sample_app(Desk(pool), pool=pool, more=[_booking(pool, breaks=True)]), raise_errors=False) as client:
+        codes = [(await client.post("/v1/book", headers=keyed())).status_code for _ in range(2)]
+    assert codes == [500, 409]
+    assert await _booked(pool) == 1
+
+
+async def test_r4_who_lost_the_lease_commits_nothing(pool: Pool) -> None:
+    """A process that was paused beyond its lease: the request was done by another meanwhile."""
+    gate = asyncio.Event()
+    async with client_of(sample_app(Desk(pool), pool=pool, more=[_booking(pool, gate)])) as client:
+        late = asyncio.create_task(client.post("/v1/book", headers=keyed()))
+        await eventually(lambda: pool.fetchval("select count(*) from idempotency_keys"))
+        await pool.execute(LEASE_RAN_OUT)
+        second = asyncio.create_task(client.post("/v1/book", headers=keyed()))
+        await eventually(lambda: pool.fetchval("select token = 2 from idempotency_keys"))
+        gate.set()
+        assert [(await late).status_code, (await second).status_code] == [409, 200]
+    assert await _booked(pool) == 1
+
+
 async def test_what_failed_for_the_moment_may_be_tried_again(pool: Pool) -> None:
     desk = Desk(pool)
     async with client_of(sample_app(desk, pool=pool, more=[_shaky()]), raise_errors=False) as client:
@@ -177,6 +217,36 @@ async def test_a_database_that_is_away_is_503_and_nothing_is_done(database: Data
         answer = await order(client, **keyed())
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert desk.calls == []
+
+
+LEASE_RAN_OUT = "update idempotency_keys set lease_until = clock_timestamp() - interval '1 second'"
+
+
+def _booking(pool: Pool, gate: asyncio.Event | None = None, *, breaks: bool = False) -> Any:
+    engine = Engine("sample", pool, MachineClock(), writers=(mark_done,))
+
+    @post("/v1/book", status_code=200)
+    async def book() -> dict[str, str]:
+        """Changes something, in one transaction."""
+        async with engine.transaction(door="http") as tx:
+            if gate is not None:
+                await gate.wait()
+            tx.audit("test", "book", "x")
+        if breaks:
+            raise RuntimeError("after the commit")
+        return {"is": "booked"}
+
+    return book
+
+
+async def _booked(pool: Pool) -> int:
+    """How often since the last time it was asked."""
+    seen: int = await pool.fetchval("select count(*) from audit")
+    before, _seen["booked"] = _seen.get("booked", 0), seen
+    return seen - before
+
+
+_seen: dict[str, int] = {}
 
 
 def _slow(gate: asyncio.Event) -> Any:
