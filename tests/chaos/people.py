@@ -7,6 +7,7 @@ to it depends on the storm.
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -20,7 +21,9 @@ from tests.chaos.provider import Provider
 from tests.chaos.record import Done, Record
 
 LOOK_EVERY: Final = 0.7
-AGAIN_AFTER: Final = 0.25
+AGAIN_AFTER: Final = 0.5
+# So many ask one service at a time: hundreds who knock at a door that is closed would be a storm of their own.
+AT_ONCE: Final = 6
 PAGE: Final = "200"
 # Of a hundred patients with a case so many want no texts, besides those of the demo.
 STOPS_PER_CENT: Final = 8
@@ -42,6 +45,7 @@ class People:
     record: Record
     minute: float
     _http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=15, trust_env=False))
+    _lanes: dict[str, asyncio.Semaphore] = field(default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(AT_ONCE)))
     _seen: set[str] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _ended: list[asyncio.Task[None]] = field(default_factory=list)
@@ -115,13 +119,14 @@ class People:
         headers = {"authorization": f"Bearer {key}"}
         if method == "POST":
             headers["idempotency-key"] = f'"{new_id()}"'
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                answer = await self._http.request(method, base + path, json=body, params=query, headers=headers)
-                if answer.status_code not in NOT_NOW and not _says(answer, "in-flight"):
-                    return answer
-            self.record.asked_again += 1
-            await asyncio.sleep(AGAIN_AFTER)
+        async with self._lanes[base]:
+            while True:
+                with contextlib.suppress(httpx.HTTPError):
+                    answer = await self._http.request(method, base + path, json=body, params=query, headers=headers)
+                    if answer.status_code not in NOT_NOW and not _says(answer, "in-flight"):
+                        return answer
+                self.record.asked_again += 1
+                await asyncio.sleep(AGAIN_AFTER)
 
 
 @dataclass

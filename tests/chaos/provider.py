@@ -14,6 +14,7 @@ from tests.chaos.record import Record, Stop
 
 ACCOUNT, TOKEN, NUMBER = "AC" + "0" * 31 + "1", "1" * 32, "+12025550100"
 TYPED_AGAIN_AFTER: Final = 1.0
+AT_ONCE: Final = 6
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Provider:
     record: Record
     phone: Phone = field(init=False)
     _server: HttpServer = field(init=False)
+    _lanes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     def __post_init__(self) -> None:
         self.phone = Phone("http://localhost:1", ACCOUNT, TOKEN, NUMBER, MachineClock())
@@ -58,11 +60,11 @@ class Provider:
     async def text(self, sender: str, body: str) -> None:
         """A text typed on a phone, and typed again until it was taken."""
         typed_at = machine_now()
-        while True:
+        async with self._lanes:
             _, status = await self.phone.answer(sender, None, body)
-            if 200 <= status < 300:
-                break
-            await asyncio.sleep(TYPED_AGAIN_AFTER)
+            while not 200 <= status < 300:
+                await asyncio.sleep(TYPED_AGAIN_AFTER)
+                _, status = await self.phone.answer(sender, None, body)
         if body == "STOP":
             self.record.stops.append(Stop(sender, typed_at, machine_now()))
 

@@ -11,7 +11,7 @@ from tests.support.servers import throwaway_folder
 
 pytestmark = pytest.mark.chaos
 
-FULL = Size(events=20_000, kills=20, broker_kills=3, wipes=0, seconds=200, stores=24, patients=40)
+FULL = Size(events=20_000, kills=20, broker_kills=3, wipes=1, seconds=200, stores=24, patients=40)
 SMALLER = Size(events=2_000, kills=6, broker_kills=1, wipes=0, seconds=30, stores=8, patients=30)
 
 
