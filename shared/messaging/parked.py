@@ -177,7 +177,7 @@ async def shown(pool: Pool, parked_id: UUID) -> dict[str, Any] | None:
     return dict(row) if row else None
 
 
-async def redrive(pool: Pool, parked_id: UUID | None) -> int:
+async def redrive(pool: Pool | Connection, parked_id: UUID | None) -> int:
     """Ask for another try of one event (with all of its key), or of everything; returns how many events that is."""
     return len(await pool.fetch(REDRIVE, parked_id))
 

@@ -32,6 +32,7 @@ from shared.telemetry.metrics import DATABASE_UP
 from shared.timers import Loop
 from shared.web.app import Check, service_router
 from shared.web.auth import Access, Auth
+from shared.web.parked import parked_routes
 
 SEAL_EVERY = 2.0
 PARTITIONS_EVERY = 600.0
@@ -183,7 +184,7 @@ class Process:
         return [
             service_router(
                 name,
-                r.service.routes,
+                [*r.service.routes, *parked_routes(name)],
                 desk=r.service.desk,
                 auth=self._auth(r),
                 pool=r.engine.pool,

@@ -56,7 +56,7 @@ async def act_on_case(request: AnyRequest, desk: Desk, case_name: str, command: 
     fields = await fields_of(request)
     check_form(request, viewer, fields)
     try:
-        row = await usecases.ask(desk, viewer.principal, case_name, command, _typed(fields), _form_id(fields))
+        row = await usecases.ask(desk, viewer.principal, case_name, command, _typed(fields), form_id(fields))
     except Rejected as refused:
         return await _refused(desk, viewer, case_name, ADVICE.get(refused.code, refused.detail), status_of(refused), fields)
     except Transient:
@@ -108,7 +108,7 @@ async def _page(
     )
 
 
-def _form_id(fields: Mapping[str, str]) -> str | None:
+def form_id(fields: Mapping[str, str]) -> str | None:
     """What makes a double click one request: the id that the page gave the form."""
     given = fields.get("form_id", "")
     return given if re.fullmatch(r"[0-9a-f]{32}", given) else None

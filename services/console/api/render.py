@@ -51,6 +51,7 @@ def _environment() -> jinja2.Environment:
         "catalyst": phrases.CATALYSTS, "incident": phrases.INCIDENTS, "status": phrases.STATUSES, "milestone": phrases.MILESTONES,
         "target": phrases.TARGETS, "role": phrases.ROLES, "kind": phrases.KINDS, "gift": phrases.RESTITUTIONS, "notice": phrases.NOTICES,
         "template": phrases.TEMPLATES, "reason": phrases.REASONS, "cause": phrases.ROOT_CAUSES,
+        "service": phrases.SERVICES, "parked": phrases.PARKED,
     }  # fmt: skip
     for name, table in tables.items():
         env.filters[name] = _phrase(table)
@@ -67,6 +68,7 @@ def _environment() -> jinja2.Environment:
         "iso": lambda at: at.isoformat() if isinstance(at, datetime) else str(at or ""),
         "instant": lambda text: when.parse(str(text)) if text else None,
         "phone": phrases.phone,
+        "parked_help": lambda reason: phrases.PARKED_HELP.get(reason, "Look at the record, then try again or tell its sender."),
         "staff_of": lambda by: actor(by)[1],
     }
     env.filters |= {"abbreviation": when.abbreviation, "fold": lambda text: text.replace("\r\n", "\n")}

@@ -156,6 +156,38 @@ REASONS: Final = {
     "acknowledged": "somebody had taken the case",
 }
 
+SERVICES: Final = {
+    "directory": "Directory",
+    "intake": "Intake",
+    "escalation": "Escalation",
+    "restitution": "Restitution",
+    "notification": "Notification",
+    "console": "Console",
+}
+# Why an event was set aside: what it means, and what helps.
+PARKED: Final = {
+    "waiting": "Waits for another row",
+    "behind": "Waits its turn",
+    "failed": "Our own fault",
+    "unknown-type": "A kind nobody knows here",
+    "unreadable-body": "Cannot be read",
+    "unreadable-envelope": "No event of ours",
+    "empty-body": "Has no body",
+    "too-old": "Too old to tell a repeat",
+    "too-large": "Too large to be said",
+}
+PARKED_HELP: Final = {
+    "waiting": "It is tried again by itself for ten minutes. If it stays, look whether its topic is read.",
+    "behind": "It follows by itself once the earlier event of its key is through.",
+    "failed": "It failed three times. The log names the exception; try again after the fix.",
+    "unknown-type": "Its sender is newer than this service. Upgrade this one, then try again.",
+    "unreadable-body": "Its sender says what nobody agreed on. Tell the sender, or upgrade this service.",
+    "unreadable-envelope": "Somebody else writes to this topic. Find out who.",
+    "empty-body": "Somebody else writes to this topic. Find out who.",
+    "too-old": "Try again only when it was surely never applied.",
+    "too-large": "What it would say is more than the broker takes.",
+}
+
 
 def phone(number: str | None) -> str:
     """`+1 617 555 0100` for a North American number in E.164; others as they are."""

@@ -152,3 +152,4 @@ if (body.dataset.address && location.pathname.includes("/do/")) history.replaceS
 tick();
 setInterval(tick, 500);
 if (body.dataset.live) listen(body.dataset.live);
+if (body.dataset.poll) setInterval(() => { if (!document.hidden) renew(); }, Number(body.dataset.poll));

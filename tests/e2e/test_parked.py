@@ -1,0 +1,171 @@
+"""Events that cannot be handled, as the administrator meets them: they stand on a page with their reason, and go on after a press."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaProducer
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from shared.contracts.cases import CASES
+from shared.contracts.flow import INGRESS
+from shared.kernel.ids import new_id
+from tests.support.browser import browser
+from tests.support.eventually import eventually
+from tests.support.stack import Amends, client
+
+pytestmark = pytest.mark.e2e
+
+WORDS = "My left lens fell out at dinner."
+HOME = "/operations/parked"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    async with browser() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(chromium: Browser, amends: Amends) -> AsyncIterator[BrowserContext]:
+    made = await chromium.new_context(base_url=amends.url)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def produced(amends: Amends, topic: str, body: bytes, **headers: str) -> str:
+    """One record of somebody who does not know better; gives its key."""
+    stack = amends.stack
+    assert stack is not None
+    servers = stack.settings.kafka.bootstrap_servers or (stack.kafka.bootstrap_servers if stack.kafka else "")
+    producer = AIOKafkaProducer(bootstrap_servers=servers)
+    await producer.start()
+    key = f"K-{new_id().hex[-6:]}"
+    try:
+        named = [(name, value.encode()) for name, value in headers.items()]
+        await producer.send_and_wait(topic, body, key=key.encode(), headers=named)
+    finally:
+        await producer.stop()
+    return key
+
+
+async def unknown_kind(amends: Amends, kind: str = "amends.case.celebrated") -> str:
+    """An event of a newer version, on the cases' topic."""
+    body = json.dumps({"case_id": str(new_id()), "version": 1}).encode()
+    return await produced(amends, CASES, body, ce_type=kind, ce_id=str(new_id()), ce_time="2026-11-17T15:00:00+00:00", ce_source="test")
+
+
+async def parked_of(http: httpx.AsyncClient, service: str, key: str) -> dict[str, object]:
+    """The event of that key, once it lies parked."""
+
+    async def there() -> dict[str, object]:
+        answer = await http.get(f"/v1/parked/{service}", params={"limit": 200})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, object] | None = next((item for item in answer.json()["items"] if item["key"] == key), None)
+        assert found is not None
+        return found
+
+    found: dict[str, object] = {}
+
+    async def look() -> bool:
+        found.update(await there())
+        return True
+
+    await eventually(look)
+    return found
+
+
+async def signed_in(context: BrowserContext, staff_id: str) -> Page:
+    page = await context.new_page()
+    await page.goto("/")
+    await page.locator("form.somebody select").select_option(staff_id)
+    await page.locator("form.somebody button").click()
+    await expect(page.get_by_role("heading", name="Queue")).to_be_visible()
+    return page
+
+
+async def test_what_lies_parked_is_listed_shown_and_tried_again_over_http(amends: Amends) -> None:
+    key = await unknown_kind(amends)
+    item = await parked_of(amends.http, "restitution", key)
+    assert (item["reason"], item["topic"], item["service"]) == ("unknown-type", CASES, "restitution")
+    first = (await amends.http.get("/v1/parked/restitution", params={"limit": 1})).json()
+    assert len(first["items"]) == 1
+    shown = await amends.get(f"/v1/parked/restitution/{item['id']}")
+    assert json.loads(shown["record"]["text"])["version"] == 1
+    assert {header["name"]: header["text"] for header in shown["record"]["headers"]}["ce_type"] == "amends.case.celebrated"
+    answer = await amends.http.post(f"/v1/parked/restitution/{item['id']}/redrive")
+    assert (answer.status_code, answer.json()["redriven"]) == (200, 1)
+
+    async def tried() -> bool:
+        now = await parked_of(amends.http, "restitution", key)
+        return now["tries"] == 1 and now["retry_at"] is None
+
+    await eventually(tried)
+    for path in (f"/v1/parked/restitution/{new_id()}", "/v1/parked/nobody"):
+        assert (await amends.http.get(path)).status_code == 404
+    assert (await amends.http.get("/v1/parked/restitution", params={"cursor": "x"})).status_code == 400
+    for staff in ("lee", "raj"):
+        assert (await amends.people[staff].get("/v1/parked/restitution")).status_code == 403
+
+
+async def test_a_patients_words_are_withheld_from_a_key_that_may_not_read_cases(amends: Amends) -> None:
+    key = await produced(amends, INGRESS, json.dumps({"text": WORDS}).encode(), ce_id="i-1")
+    item = await parked_of(amends.http, "intake", key)
+    made = await amends.http.post("/v1/keys", json={"name": "watcher", "scopes": ["parked:write"]})
+    async with client(amends.url, made.json()["key"]) as watcher:
+        await eventually(lambda: lists(watcher))
+        withheld = await watcher.get(f"/v1/parked/intake/{item['id']}")
+    assert WORDS not in withheld.text and withheld.json()["withheld"]
+    assert WORDS in (await amends.http.get(f"/v1/parked/intake/{item['id']}")).text
+
+
+async def lists(http: httpx.AsyncClient) -> bool:
+    assert (await http.get("/v1/parked/intake")).status_code == 200
+    return True
+
+
+async def test_the_administrator_tries_again_on_the_page_and_nobody_else_finds_it(amends: Amends, context: BrowserContext) -> None:
+    key = await unknown_kind(amends)
+    await parked_of(amends.http, "notification", key)
+    page = await signed_in(context, "ada")
+    await page.get_by_role("link", name="Parked").click()
+    row = page.locator("section[aria-labelledby=at-notification] tr", has_text=key)
+    await expect(row).to_contain_text("A kind nobody knows here")
+    await _pictured(page, "parked")
+    # By keyboard alone: the button of the row takes the press.
+    await row.get_by_role("button").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".flash.good")).to_contain_text("tried again")
+    await expect(row).to_contain_text("tried again 1 time", timeout=15_000)
+    await row.get_by_role("link").click()
+    await expect(page.locator("pre")).to_contain_text('"version": 1')
+    await _pictured(page, "parked-record")
+    lee = await signed_in(await amends_window(context), "lee")
+    assert await lee.get_by_role("link", name="Parked").count() == 0
+    answer = await lee.goto(HOME)
+    assert answer is not None and answer.status == 403
+    await expect(lee.locator(".empty")).to_contain_text("Your role may not see this")
+
+
+async def amends_window(context: BrowserContext) -> BrowserContext:
+    """Another browser at the same place."""
+    assert context.browser is not None
+    return await context.browser.new_context(base_url=context.pages[0].url.split("/operations")[0])
+
+
+async def _pictured(page: Page, name: str) -> None:
+    """Pictures for whoever wants to look, where PICTURES names a folder."""
+    folder = os.environ.get("PICTURES")
+    for scheme in ("light", "dark") if folder else ():
+        for width in (1440, 390):
+            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await page.set_viewport_size({"width": width, "height": 900})
+            await page.screenshot(path=Path(folder or "") / f"{name}-{scheme}-{width}.png", full_page=True)
+    if folder:
+        await page.set_viewport_size({"width": 1440, "height": 900})
