@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
@@ -162,9 +163,10 @@ async def amends_window(context: BrowserContext) -> BrowserContext:
 async def _pictured(page: Page, name: str) -> None:
     """Pictures for whoever wants to look, where PICTURES names a folder."""
     folder = os.environ.get("PICTURES")
-    for scheme in ("light", "dark") if folder else ():
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes if folder else ():
         for width in (1440, 390):
-            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await page.emulate_media(color_scheme=scheme)
             await page.set_viewport_size({"width": width, "height": 900})
             await page.screenshot(path=Path(folder or "") / f"{name}-{scheme}-{width}.png", full_page=True)
     if folder:
