@@ -12,7 +12,7 @@ from uuid import UUID
 
 from services.intake.domain import History, Order, Problem, Visit
 from shared.contracts.incidents import Incident
-from shared.db import Connection
+from shared.db import Connection, Pool
 
 ADMIT: Final = """
 -- Store each event once by (source, id), in one order for everybody; which of them are new.
@@ -113,6 +113,7 @@ select patient_ref, wrapped_key, name, phone, email, language, payer, postal_cod
     version
 from patients where patient_ref = any($1::text[]) order by patient_ref for update
 """
+ANY_WRAPPED_KEY: Final = "select wrapped_key from patients where wrapped_key <> '' order by patient_ref limit 1"
 SEE_PATIENTS: Final = """
 -- These patients, to be read only.
 select patient_ref, wrapped_key, name, phone, email, language, payer, postal_code, phone_index, household, consents, location_id, said,
@@ -323,6 +324,12 @@ async def incidents_went_to(conn: Connection, cases: Sequence[tuple[UUID, UUID, 
 async def lock_patients(conn: Connection, refs: Collection[str]) -> dict[str, SealedPatient]:
     """The patients among `refs` who are known, locked."""
     return {row["patient_ref"]: SealedPatient(*row) for row in await conn.fetch(PATIENTS, sorted(refs))} if refs else {}
+
+
+async def any_wrapped_key(pool: Pool) -> bytes | None:
+    """Some patient's wrapped key, to try a master key on; None where there is none yet."""
+    found: bytes | None = await pool.fetchval(ANY_WRAPPED_KEY)
+    return found
 
 
 async def see_patients(conn: Connection, refs: Collection[str]) -> dict[str, SealedPatient]:

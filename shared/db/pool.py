@@ -4,6 +4,7 @@ Called by the runtime. Invariant: a connection of a service sees its own schema 
 """
 
 import json
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -86,3 +87,14 @@ async def open_pool(dsn: str, *, schema: str, size: int = 8) -> Pool:
 async def answers(pool: Pool) -> bool:
     """Whether the database answers a question within two seconds. Raises one of `DATABASE_DOWN` where it does not."""
     return bool(await pool.fetchval("select true", timeout=2))
+
+
+async def clock_of(pool: Pool) -> datetime:
+    """What time the database has."""
+    theirs: datetime = await pool.fetchval("select clock_timestamp()")
+    return theirs
+
+
+async def version_of(pool: Pool) -> int:
+    """The major version of the server."""
+    return int(await pool.fetchval("select current_setting('server_version_num')::int")) // 10_000

@@ -15,6 +15,7 @@ from shared.db import Connection, Pool
 from shared.kernel.errors import Unready
 
 OF_LOCATIONS: Final = "select location_id, version, data from reference_locations where location_id = any($1::text[])"
+LOCATION_IDS: Final = "select location_id from reference_locations order by location_id"
 OF_STAFF: Final = "select staff_id, data from reference_staff where staff_id = any($1::text[])"
 OF_PEOPLE: Final = """
 -- Who works at these locations or answers for their regions.
@@ -109,6 +110,11 @@ async def locations(conn: Connection | Pool, ids: Iterable[str]) -> dict[str, Lo
     """Those of `ids` that are known, in one read."""
     rows = await conn.fetch(OF_LOCATIONS, list(set(ids)))
     return {row["location_id"]: _location(row["location_id"], row["version"], _Frozen(row["data"])) for row in rows}
+
+
+async def location_ids(conn: Connection | Pool) -> list[str]:
+    """Every location that is known."""
+    return [row["location_id"] for row in await conn.fetch(LOCATION_IDS)]
 
 
 def need_location(known: Mapping[str, Location], location_id: str) -> Location:

@@ -47,7 +47,7 @@ def configure(name: str, environ: Mapping[str, str]) -> None:
     """
     if _provider is not None:
         return
-    exporter = _exporter(environ)
+    exporter = exporter_of(environ)
     if exporter is not None:
         switch_on(environ.get("OTEL_SERVICE_NAME", name), BatchSpanProcessor(exporter))
 
@@ -73,7 +73,8 @@ def is_on() -> bool:
     return _tracer is not None
 
 
-def _exporter(environ: Mapping[str, str]) -> SpanExporter | None:
+def exporter_of(environ: Mapping[str, str]) -> SpanExporter | None:
+    """The exporter that is asked for, None for none. Raises TracesMisconfigured, whose message says what to do."""
     wanted = environ.get("OTEL_TRACES_EXPORTER") or ("otlp" if environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") else "none")
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or wanted == "none":
         return None

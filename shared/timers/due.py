@@ -26,6 +26,7 @@ from shared.telemetry.metrics import (
 )
 from shared.timers.done import fire
 from shared.timers.schedule import Due
+from shared.timers.standing import standing
 
 BATCH: Final = 500
 SLEEP_MAX: Final = 1.0
@@ -41,12 +42,6 @@ select kind, subject, name, generation, due_at, data, traceparent from timers
 where due_at <= $1 and parked_reason is null order by due_at, created_at, kind, name, generation limit $2
 """
 NEXT_DUE: Final = "select min(due_at) from timers where due_at is not null and parked_reason is null"
-STANDING: Final = """
--- What is due and not fired, since when, and what is parked; bounded.
-select (select count(*) from (select 1 from timers where due_at <= $1 and parked_reason is null limit 10000) o) as overdue,
-       (select min(due_at) from timers where due_at <= $1 and parked_reason is null) as since,
-       (select count(*) from (select 1 from timers where parked_reason is not null limit 10000) p) as parked
-"""
 PARK: Final = """
 -- A timer that cannot be handled waits for a person, with the reason.
 update timers set parked_reason = $5 where kind = $1 and subject = $2 and name = $3 and generation = $4
@@ -109,11 +104,10 @@ class Loop:
     async def measure(self) -> None:
         """Set the gauges of what is overdue and what is parked."""
         now = self._engine.clock.now()
-        row = await self._engine.pool.fetchrow(STANDING, now)
-        assert row is not None, "an aggregate has a row"
-        TIMERS_OVERDUE.labels(self._engine.name).set(row["overdue"])
-        TIMERS_OVERDUE_SECONDS.labels(self._engine.name).set((now - row["since"]).total_seconds() if row["since"] else 0)
-        TIMERS_PARKED_NOW.labels(self._engine.name).set(row["parked"])
+        found = await standing(self._engine.pool, now)
+        TIMERS_OVERDUE.labels(self._engine.name).set(found.overdue)
+        TIMERS_OVERDUE_SECONDS.labels(self._engine.name).set((now - found.since).total_seconds() if found.since else 0)
+        TIMERS_PARKED_NOW.labels(self._engine.name).set(found.parked)
 
     async def once(self) -> int:
         """Handle one batch of what is due now; returns how many were read."""

@@ -1,10 +1,12 @@
 """The metrics an operator reads: each is really set by somebody, and what dashboards and alerts name exists."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared.telemetry import metrics
@@ -54,3 +56,30 @@ def _changed(tree: ast.Module) -> set[str]:
 def _name(member: Counter | Gauge | Histogram) -> str:
     name = str(member._name)
     return f"{name}_total" if isinstance(member, Counter) else name
+
+
+def test_dashboards_and_alerts_select_labels_that_exist() -> None:
+    """Goal: no rule stays silent for a label that is never set. Method: the labels in braces and after `by` of each expression."""
+    labels = {m.name: {*m.labels, "le"} for m in metrics.CATALOGUE}
+    for expression in _expressions():
+        for name, selected in re.findall(r"\b(amends_[a-z_]+)\{([^}]*)\}", expression):
+            assert set(re.findall(r"(\w+)\s*[=!]", selected)) <= _labels_of(name, labels), expression
+        named = set().union(*(_labels_of(name, labels) for name in re.findall(r"\bamends_[a-z_]+", expression)))
+        for grouped in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", expression):
+            assert {word.strip() for word in grouped.split(",")} <= named, expression
+
+
+def test_alerts_have_a_runbook_that_is_there() -> None:
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text("utf-8"))["groups"][0]["rules"]
+    assert len({rule["alert"] for rule in rules}) == len(rules) > 10
+    assert not [rule["alert"] for rule in rules if not (ROOT / rule["annotations"]["runbook"]).is_file()]
+
+
+def _expressions() -> list[str]:
+    board = json.loads((ROOT / "deploy/grafana/amends.json").read_text("utf-8"))
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text("utf-8"))["groups"][0]["rules"]
+    return [target["expr"] for panel in board["panels"] for target in panel["targets"]] + [rule["expr"] for rule in rules]
+
+
+def _labels_of(name: str, labels: dict[str, set[str]]) -> set[str]:
+    return labels.get(name) or labels[re.sub(r"_(bucket|sum|count)$", "", name)]

@@ -133,14 +133,14 @@ def test_a_trace_is_carried_from_door_to_door() -> None:
 
 
 def test_nothing_is_exported_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert traces._exporter({}) is None
-    assert traces._exporter({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:4318"}) is None
-    assert traces._exporter({"OTEL_TRACES_EXPORTER": "console"}) is not None
+    assert traces.exporter_of({}) is None
+    assert traces.exporter_of({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:4318"}) is None
+    assert traces.exporter_of({"OTEL_TRACES_EXPORTER": "console"}) is not None
     with pytest.raises(traces.TracesMisconfigured, match="may be otlp, console or none"):
-        traces._exporter({"OTEL_TRACES_EXPORTER": "jaeger"})
+        traces.exporter_of({"OTEL_TRACES_EXPORTER": "jaeger"})
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(traces.TracesMisconfigured, match="not installed; install it"):
-        traces._exporter({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:4318"})
+        traces.exporter_of({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:4318"})
 
 
 def test_off_no_span_is_made_and_a_request_has_its_ids_all_the_same() -> None:
