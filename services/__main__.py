@@ -11,6 +11,7 @@ from services.command.door import Failed, Misused, tell
 from shared.embedded import EmbeddedError
 from shared.kernel.errors import AmendsError, Rejected
 from shared.settings import SettingsError
+from shared.telemetry.traces import TracesMisconfigured
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -20,7 +21,7 @@ def main(words: Sequence[str] | None = None) -> None:
     except Misused as fault:
         tell(str(fault))
         sys.exit(2)
-    except (Failed, EmbeddedError, SettingsError) as fault:
+    except (Failed, EmbeddedError, SettingsError, TracesMisconfigured) as fault:
         tell(str(fault))
         sys.exit(1)
     except AmendsError as fault:

@@ -4,19 +4,23 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
-from services.command.door import AsJson, app, say
+from services.command.door import DEFAULT_DATA, AsJson, Data, app, say
 from shared.settings import Settings, fields, is_secret, read
 
+# What an embedded Amends makes for itself, and where it keeps it.
+MADE: Final = ("AMENDS_VAULT__MASTER_KEY", "AMENDS_VAULT__INDEX_KEY")
+KEYS: Final = "keys.json"
 # A name and a password inside an address.
 _INSIDE: Final = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 @app.command
-def config(*, as_json: AsJson = False) -> None:
+def config(*, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Each setting with its value and where it came from: the default, the environment, or a file. Secrets stay hidden."""
-    rows = shown(read(with_keys=False), os.environ)
+    rows = shown(read(with_keys=False), os.environ, data)
     if as_json:
         print(json.dumps(rows))  # noqa: T201
         return
@@ -27,13 +31,15 @@ def config(*, as_json: AsJson = False) -> None:
         say(f"{row['name']:<{width}}  {value or '-'}  ({origin})")
 
 
-def shown(settings: Settings, environ: Mapping[str, str]) -> list[dict[str, Any]]:
-    """One row per setting: `name`, `value` (`hidden` for a secret that is set), `source` (default, environment, file), `file`."""
+def shown(settings: Settings, environ: Mapping[str, str], data: Path) -> list[dict[str, Any]]:
+    """One row per setting: `name`, `value` (`hidden` for a secret), `source` (default, environment, file, data folder), `file`."""
     rows = []
     for name, ((part, key), field) in fields():
         value = getattr(settings, part).model_dump(mode="json")[key]
         file = environ.get(f"{name}_FILE")
         source = "environment" if name in environ else "file" if file is not None else "default"
+        if name in MADE and value is None and settings.is_embedded and (data / KEYS).exists():
+            value, source, file = KEYS, "data folder", str(data / KEYS)
         rows.append({"name": name, "value": _plain(value, is_secret(field)), "source": source, "file": file})
     return rows
 

@@ -17,7 +17,7 @@ def test_each_setting_says_where_it_came_from_and_hides_what_is_secret(tmp_path:
         "AMENDS_POSTGRES__DSN": "postgresql://me:pa55@db.example/amends",
         "AMENDS_VAULT__RETIRED_KEYS": json.dumps({"k0": "b2xkLXNlY3JldA=="}),
     }
-    rows = {row["name"]: row for row in shown(read(environ, with_keys=False), environ)}
+    rows = {row["name"]: row for row in shown(read(environ, with_keys=False), environ, tmp_path)}
     assert list(rows) == [name for name, _ in fields()]
     told = {name: (row["value"], row["source"], row["file"]) for name, row in rows.items()}
     assert told["AMENDS_HTTP__PORT"] == (9090, "environment", None)
@@ -30,3 +30,14 @@ def test_each_setting_says_where_it_came_from_and_hides_what_is_secret(tmp_path:
     text = json.dumps(list(rows.values()))
     for secret in ("s3cret", "pa55", "b2xk"):
         assert secret not in text
+
+
+def test_the_keys_an_embedded_amends_made_are_in_its_folder(tmp_path: Path) -> None:
+    def told() -> tuple[object, object, object]:
+        rows = {row["name"]: row for row in shown(read({}), {}, tmp_path)}
+        row = rows["AMENDS_VAULT__MASTER_KEY"]
+        return row["value"], row["source"], row["file"]
+
+    assert told() == (None, "default", None)
+    (tmp_path / "keys.json").touch()
+    assert told() == ("hidden", "data folder", str(tmp_path / "keys.json"))
