@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from services.command.place import Place, beside
 from shared.db import DATABASE_DOWN, REFUSED
 from shared.embedded import EmbeddedError
 from shared.settings import SettingsError, read
+from shared.telemetry import logs
 
 CHECK_SECONDS: Final = 20.0
 CHECKS: Final[tuple[Check, ...]] = (
@@ -46,6 +48,8 @@ def doctor(*, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Look at everything Amends needs, and say what to do where something is wrong. Exit 1 where something failed."""
 
     async def work() -> None:
+        # What goes wrong is told as a finding, not by the libraries that met it.
+        logs.configure(level="CRITICAL")
         found = await examine(data)
         bad = sum(f.level == "failed" for f in found)
         if as_json:
@@ -66,8 +70,16 @@ async def examine(data: Path) -> list[Finding]:
         return [failed("settings", line, "Put the variable right; `amends config` shows them all.") for line in str(fault).splitlines()]
     place, found = _place(data)
     around = Around(settings, os.environ, data, place)
-    answers = await asyncio.gather(*(_carried_out(check, around) for check in CHECKS))
-    return [ok("settings", "they can be read"), *found, *(finding for some in answers for finding in some)]
+    answers = await asyncio.gather(*(carried_out(check, around) for check in CHECKS))
+    return [ok("settings", "they can be read"), *found, *_once(finding for some in answers for finding in some)]
+
+
+def _once(findings: Iterable[Finding]) -> list[Finding]:
+    """What several checks stumble over is told by the first."""
+    first: dict[tuple[str, str], Finding] = {}
+    for f in findings:
+        first.setdefault((f.detail, f.fix) if f.fix else (f.about, f.detail), f)
+    return [*first.values()]
 
 
 def _place(data: Path) -> tuple[Place | None, list[Finding]]:
@@ -78,7 +90,7 @@ def _place(data: Path) -> tuple[Place | None, list[Finding]]:
         return None, [failed("running", detail, f"{fix[:1].upper()}{fix[1:]}" or "Start it with `amends up`.")]
 
 
-async def _carried_out(check: Check, around: Around) -> list[Finding]:
+async def carried_out(check: Check, around: Around) -> list[Finding]:
     """What a check finds; that a server is away is found, too."""
     about = check.__name__
     try:

@@ -11,7 +11,7 @@ import pytest
 
 from services.command import doctor
 from services.command.doctor import outside, servers
-from services.command.doctor.finding import Around, Finding, ok
+from services.command.doctor.finding import Around, Finding, failed, ok
 from services.command.place import Place
 from services.restitution.__main__ import policies
 from shared.contracts.flow import ALL_SERVICES, TOPICS
@@ -148,7 +148,7 @@ async def test_servers_that_are_away_are_findings_not_faults() -> None:
     here = around({}, place=gone)
     for check in doctor.CHECKS:
         if check not in (outside.provider, outside.address, outside.exporter, outside.mileage, outside.keys):
-            found = await doctor._carried_out(check, here)
+            found = await doctor.carried_out(check, here)
             assert {f.level for f in found} == {"failed"}, check.__name__
             levels(found)
 
@@ -162,3 +162,11 @@ async def test_a_check_of_ones_own_is_carried_out(monkeypatch: pytest.MonkeyPatc
     found = await doctor.examine(tmp_path)
     assert [(f.about, f.level) for f in found] == [("settings", "ok"), ("running", "failed"), ("mine", "ok")]
     assert "amends up" in found[1].fix
+
+
+def test_what_several_checks_stumble_over_is_told_once_in_its_place() -> None:
+    def away(about: str) -> Finding:
+        return failed(about, "no answer", "Start it.")
+
+    told = doctor._once([ok("a", "well"), away("b"), ok("c", "well"), away("d"), failed("e", "no answer", "Look.")])
+    assert [f.about for f in told] == ["a", "b", "c", "e"]
