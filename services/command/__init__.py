@@ -5,7 +5,8 @@ folder, and the module's name in the import below. Parameters that every command
 a command that works beside it, `place.beside` knows. A command raises `Failed` (exit 1) or `Misused` (exit 2) with one sentence.
 """
 
-from services.command import config, directory, doctor, migrate, parked, policy, republish, serve, up  # noqa: F401 - importing a family registers its words
+# importing a family registers its words
+from services.command import config, directory, doctor, migrate, parked, policy, republish, serve, up  # noqa: F401
 from services.command.door import app
 
 __all__ = ["app"]

@@ -27,6 +27,9 @@ async def provider(around: Around) -> list[Finding]:
     missing = [f"AMENDS_SMS__{name}" for name, value in given.items() if not value]
     if len(missing) == len(given) and around.is_embedded:
         return [ok("provider", "texts go to the phone at /dev/phone; nobody is texted")]
+    if len(missing) == len(given):
+        fix = "Set AMENDS_SMS__ACCOUNT_SID, AMENDS_SMS__AUTH_TOKEN and AMENDS_SMS__FROM_NUMBER; what waits leaves then."
+        return [warning("provider", "none is set: every text waits, pages too", fix)]
     if missing or sms.account_sid is None or sms.auth_token is None:
         return [failed("provider", f"{', '.join(missing)} missing", "Set account, secret and number of your SMS provider.")]
     token = sms.auth_token.get_secret_value()
@@ -53,8 +56,8 @@ async def provider(around: Around) -> list[Finding]:
 async def address(around: Around) -> list[Finding]:
     """Whether patients and the provider's callbacks can reach us."""
     url = around.settings.http.public_url
-    if around.settings.sms.account_sid is None and around.is_embedded:
-        return [ok("address", f"{url or 'this machine only'}; the phone needs no other")]
+    if around.settings.sms.account_sid is None and (around.is_embedded or url is None):
+        return [ok("address", f"{url or 'this machine only'}; without a provider nobody needs another")]
     if url is None:
         fix = "Set AMENDS_HTTP__PUBLIC_URL to the https address patients and the provider reach us by."
         return [failed("address", "AMENDS_HTTP__PUBLIC_URL is missing", fix)]

@@ -82,6 +82,14 @@ def test_a_clock_that_may_be_the_same_is_not_ahead(seconds: float, ahead: float,
     assert servers._ahead(before + timedelta(seconds=seconds), before, 0) == pytest.approx(ahead)
 
 
+async def test_without_a_provider_texts_wait_and_that_is_told() -> None:
+    own = {"AMENDS_KAFKA__BOOTSTRAP_SERVERS": "kafka:9092"}
+    assert levels([*await outside.provider(around(own)), *await outside.address(around(own))]) == [
+        ("provider", "warning"),
+        ("address", "ok"),
+    ]
+
+
 async def test_embedded_texts_go_to_the_phone() -> None:
     assert levels([*await outside.provider(around()), *await outside.address(around())]) == [("provider", "ok"), ("address", "ok")]
 
