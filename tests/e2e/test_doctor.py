@@ -36,7 +36,8 @@ def up() -> Iterator[Up]:
 
 def examined(up: Up, environ: Mapping[str, str] | None = None) -> tuple[int, dict[str, list[dict[str, Any]]]]:
     """The exit code and the findings by what they are about."""
-    ran = amends("doctor", "--json", "--data", str(up.data), environ=environ)
+    words = ("doctor", "--json", "--data", str(up.data))
+    ran = typed(*words) if environ is None else amends(*words, environ=environ)
     assert "Traceback" not in ran.stderr, ran.stderr
     answer = json.loads(ran.stdout)
     found: dict[str, list[dict[str, Any]]] = {}
