@@ -5,13 +5,19 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import httpx
 
 from services.command.door import Failed, Misused
 from shared.contracts.flow import ALL_SERVICES
 from shared.db import DATABASE_DOWN, REFUSED, Pool, open_pool
+from shared.kernel.clock import Clock, MachineClock, MovableClock
 from shared.settings import PREFIX, read
+
+CLOCK_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,18 @@ def beside(data: Path) -> Place:
         dsns = {service: dsn for service in ALL_SERVICES if (dsn := settings.postgres.dsn_of(service)) is not None}
         return Place(dsns, settings.urls.by_service(), settings.kafka.bootstrap_servers)
     return Place(dict.fromkeys(ALL_SERVICES, row["dsn"]), dict.fromkeys(ALL_SERVICES, row["url"]), row["kafka"])
+
+
+async def business_clock(place: Place) -> Clock:
+    """What time it is for the business beside what runs: a demo's clock may be elsewhere than the machine's, and stands meanwhile here."""
+    async with httpx.AsyncClient(timeout=CLOCK_SECONDS, trust_env=False) as client:
+        try:
+            answer = await client.get(f"{place.urls['console']}/dev/clock")
+        except httpx.TransportError as away:
+            raise Failed(f"Amends does not answer at {place.urls['console']}.") from away
+    if answer.status_code != 200:
+        return MachineClock()
+    return MovableClock(business_at=datetime.fromisoformat(answer.json()["now"]), rate=0.0)
 
 
 def services_named(service: str | None) -> tuple[str, ...]:

@@ -107,6 +107,14 @@ select distinct on (w.version) w.version, h.hours
 from unnest($2::int[]) as w(version) join location_hours h on h.location_id = $1 and h.version <= w.version
 order by w.version, h.version desc
 """
+IDS_AFTER: Final = """
+-- The next cases, of one store or of all.
+select case_id from cases where ($1::text is null or location_id = $1) and ($2::uuid is null or case_id > $2) order by case_id limit $3
+"""
+HISTORIES: Final = """
+-- What happened to these cases, each in order.
+select case_id, version, at, by, type, data from case_events where case_id = any($1::uuid[]) order by case_id, version
+"""
 LIVE_AFTER: Final = """
 -- The next live cases of these stores, in the order of store and case.
 select location_id, case_id from cases
@@ -274,6 +282,19 @@ async def keep_hours(conn: Connection, rows: Sequence[tuple[str, int, Mapping[st
 async def hours(conn: Connection, location_id: str, versions: Collection[int]) -> dict[int, Mapping[str, Any]]:
     """A store's hours by the versions asked for; what was not kept is left out."""
     return {row["version"]: row["hours"] for row in await conn.fetch(HOURS, location_id, list(versions))} if versions else {}
+
+
+async def ids_after(conn: Connection, location_id: str | None, after: UUID | None, limit: int) -> list[UUID]:
+    """Up to `limit` cases that come after `after`."""
+    return [row["case_id"] for row in await conn.fetch(IDS_AFTER, location_id, after, limit)]
+
+
+async def histories(conn: Connection, case_ids: Iterable[UUID]) -> dict[UUID, list[Recorded]]:
+    """What happened to these cases, in order."""
+    found: dict[UUID, list[Recorded]] = {}
+    for row in await conn.fetch(HISTORIES, list(case_ids)):
+        found.setdefault(row["case_id"], []).append(Recorded(row["version"], row["at"], row["by"], row["type"], row["data"]))
+    return found
 
 
 async def live_after(conn: Connection, locations: Sequence[str], after: tuple[str, UUID], limit: int) -> list[tuple[str, UUID]]:

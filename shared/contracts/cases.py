@@ -24,18 +24,20 @@ RootCause = Literal[
 
 
 class Target(Contract):
-    """One promise of a milestone by a deadline. `missed`: how many earlier rounds of a recurring one (update) ended late."""
+    """One promise of a milestone by a deadline. `round` counts those of a recurring one (update), `missed` the rounds that ended late."""
 
     milestone: Milestone
     state: TargetState = "running"
     due_at: datetime | None = None
     warned: bool = False
     met_at: datetime | None = None
-    # What it was counted with: open seconds (elapsed ones where `is_elapsed`), and the version of the store's hours (None in events from
-    # before these were told).
+    # What it was counted with: from when, open seconds (elapsed ones where `is_elapsed`), and the version of the store's hours (None in
+    # events from before these were told).
+    starts_at: datetime | None = None
     open_seconds: int | None = None
     is_elapsed: bool = False
     hours: int | None = None
+    round: int = 0
     missed: int = 0
 
 

@@ -40,7 +40,7 @@ def test_without_words_it_helps() -> None:
 @pytest.mark.parametrize(
     "words",
     [("nonsense",), ("up", "--port", "70000"), ("up", "--nonsense"), ("keys", "create"), ("keys", "create", "pos"), ("parked", "redrive"),
-     ("parked", "show", "7"), ("parked", "list", "--service", "nobody", "--data", "nowhere")],
+     ("clock", "rebuild"), ("clock", "rebuild", "AM-7F3K-9X", "--all"), ("parked", "show", "7"), ("parked", "list", "--service", "nobody", "--data", "nowhere")],
 )  # fmt: skip
 def test_misuse_is_two(words: tuple[str, ...]) -> None:
     refused = typed(*words)
@@ -50,7 +50,13 @@ def test_misuse_is_two(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("keys", "create", "pos", "--scope", "events:write"), ("parked", "list"), ("parked", "redrive", "--all")]
+    "words",
+    [
+        ("keys", "create", "pos", "--scope", "events:write"),
+        ("parked", "list"),
+        ("parked", "redrive", "--all"),
+        ("clock", "rebuild", "--all"),
+    ],
 )
 def test_beside_nothing_it_says_how_to_start(words: tuple[str, ...], tmp_path: Path) -> None:
     refused = typed(*words, "--data", str(tmp_path))
@@ -141,6 +147,13 @@ def test_a_key_for_nobody_or_for_nothing_known_is_refused(up: Up) -> None:
         assert refused.returncode == 1
         assert len(refused.stderr.strip().splitlines()) == 1, refused.stderr
         assert not refused.stdout
+
+
+def test_the_clocks_of_cases_are_looked_at_beside_what_runs(up: Up) -> None:
+    looked = typed("clock", "rebuild", "--all", "--data", str(up.data))
+    assert (looked.returncode, looked.stdout) == (0, "Nothing differs.\n"), looked.stderr
+    unknown = typed("clock", "rebuild", "AM-0000-00", "--data", str(up.data))
+    assert (unknown.returncode, unknown.stderr) == (1, "There is no case AM-0000-00.\n")
 
 
 async def test_poison_is_listed_shown_and_tried_again(up: Up) -> None:

@@ -293,9 +293,11 @@ def told(case: Case) -> tuple[contract.Target, ...]:
             due_at=t.due_at,
             warned=bool(t.warned or t.warned_before),
             met_at=t.met_at,
+            starts_at=t.starts_at,
             open_seconds=t.open_seconds,
             is_elapsed=t.is_elapsed,
             hours=t.hours or None,
+            round=t.round,
             missed=t.missed,
         )
         for t in case.current

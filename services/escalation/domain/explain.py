@@ -151,7 +151,7 @@ def _planned(event: Recorded, target: Target, due: datetime | None, store: Store
 
 def _about(event: Recorded, store: Store) -> Line:
     """A warning, a breach or an achievement."""
-    who = event.by or "the system"
+    who = "an integration" if (event.by or "").startswith("key:") else event.by or "the system"
     if event.type == "amends.case.target_at_risk" and event.data.get("minutes_before"):
         return Line(event.at, "warned", f"{event.data['minutes_before']} min are left; the owner was told.")
     if event.type == "amends.case.target_at_risk":

@@ -55,6 +55,28 @@ def schedule(turn: Turn, target: Target, *, not_before: datetime | None) -> None
     turn.change_target(target, next_warning=name)
 
 
+def time_of(turn: Turn, target: Target) -> datetime | None:
+    """When the warning that is set comes; None while the target stands."""
+    if target.due_at is None or target.next_warning is None:
+        return None
+    mark = target.next_warning.partition(":")[2]
+    if mark.endswith("m"):
+        return open_before(turn.case, turn.store, target.due_at, int(mark[:-1]) * MINUTE, is_elapsed=target.is_elapsed)
+    return turn.due(target.starts_at, target.open_seconds * int(mark) // 100, is_elapsed=target.is_elapsed)
+
+
+def is_owed(case: Case, target: Target, name: str | None) -> bool:
+    """Whether a warning of that name is one that the target may still have to give; none at all, where it has given all."""
+    owed = list(_names(case, target))
+    return name in owed if owed else name is None
+
+
+def next_after(turn: Turn, target: Target, planned_at: datetime) -> str | None:
+    """The warning that a plan made at `planned_at` has set next, by what was given; of a target that stands, as if it ran on."""
+    due = target.due_at or turn.due(target.starts_at, target.open_seconds, is_elapsed=target.is_elapsed)
+    return min(_coming(turn, target, due, planned_at), key=lambda found: found[1], default=(None, None))[0]
+
+
 def cancel(turn: Turn, target: Target, reason: str) -> None:
     """No warning of the target any more."""
     if target.next_warning is not None:

@@ -20,6 +20,7 @@ from services.escalation.usecases.desk import Desk
 from services.escalation.usecases.hear import take_incidents, take_notices, take_patients, take_restitutions
 from services.escalation.usecases.hours import hours_told, recount
 from services.escalation.usecases.queries import Clock, WholeCase, case, cases, clock
+from services.escalation.usecases.rebuild import Looked, case_named, next_cases, rebuild_clocks
 from services.escalation.usecases.standing import measure
 
 __all__ = [
@@ -27,12 +28,14 @@ __all__ = [
     "CaseView",
     "Clock",
     "Desk",
+    "Looked",
     "WholeCase",
     "acknowledge",
     "add_note",
     "assign",
     "breach_targets",
     "case",
+    "case_named",
     "cases",
     "climb",
     "clock",
@@ -41,9 +44,11 @@ __all__ = [
     "expire_acknowledgements",
     "hand_over",
     "hours_told",
+    "next_cases",
     "measure",
     "pause",
     "record_action",
+    "rebuild_clocks",
     "recount",
     "reopen",
     "replan",
