@@ -40,7 +40,8 @@ def test_without_words_it_helps() -> None:
 @pytest.mark.parametrize(
     "words",
     [("nonsense",), ("up", "--port", "70000"), ("up", "--nonsense"), ("keys", "create"), ("keys", "create", "pos"), ("parked", "redrive"),
-     ("clock", "rebuild"), ("clock", "rebuild", "AM-7F3K-9X", "--all"), ("parked", "show", "7"), ("parked", "list", "--service", "nobody", "--data", "nowhere")],
+     ("clock", "rebuild"), ("clock", "rebuild", "AM-7F3K-9X", "--all"),
+     ("parked", "show", "7"), ("parked", "list", "--service", "nobody", "--data", "nowhere")],
 )  # fmt: skip
 def test_misuse_is_two(words: tuple[str, ...]) -> None:
     refused = typed(*words)
