@@ -50,12 +50,12 @@ async def next_cases(tx: Transaction, location_id: str | None, after: UUID | Non
 async def rebuild_clocks(tx: Transaction, case_ids: Sequence[UUID], *, apply: bool) -> list[Looked]:
     """Those of these cases whose targets or timers differ from what they ought to be; mended where `apply` says so."""
     cases = await store.lock(tx.conn, case_ids)
-    known = await stores(tx.conn, {case.location_id for case in cases.values()})
+    known = await stores(tx.conn, cases.values())
     histories = await store.histories(tx.conn, cases)
     subjects = [str(case_id) for case_id in cases]
     pending, fired = await timers.pending(tx.conn, subjects), await timers.fired(tx.conn, subjects)
     found: list[Looked] = []
-    changes = Changes(tx)
+    changes = Changes(tx, known)
     for case in cases.values():
         subject = str(case.case_id)
         due = {key: row.due_at for key, row in pending.get(subject, {}).items() if row.parked_reason is None}
