@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
 from services.command.door import DEFAULT_DATA, AsJson, Data, Failed, Misused, Service, app, run, say
 from services.command.place import beside, services_named
@@ -17,23 +17,42 @@ app.command(parked)
 
 
 @parked.command(name="list")
-def listed(*, service: Service = None, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """What lies parked, oldest first."""
+def listed(
+    *,
+    service: Service = None,
+    after: UUID | None = None,
+    limit: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=10_000))] = 200,
+    data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """What lies parked, oldest first.
+
+    Parameters
+    ----------
+    after
+        Go on after this one: the last of the page before.
+    limit
+        How many at most.
+    """
 
     async def work() -> None:
-        rows = await _each_park(data, service, lambda pool: park.listed(pool, None, 1000))
-        found = [{"service": name, **row} for name, some in rows for row in some]
+        pages = await _each_park(data, service, lambda pool: park.listed(pool, after, limit + 1))
+        # The ids are in the order of their making, across the services too.
+        rows = sorted(({"service": name, **row} for name, page in pages for row in page), key=lambda row: row["parked_id"])
+        shown, more = rows[:limit], len(rows) > limit
         if as_json:
-            print(json.dumps(found, default=str))  # noqa: T201
+            print(json.dumps(shown, default=str))  # noqa: T201
             return
-        for row in found:
+        for row in shown:
             waits = f" again at {row['retry_at']:%H:%M:%S}" if row["retry_at"] else ""
             say(
                 f"{row['parked_id']}  {row['service']}  {row['topic']}[{row['partition']}]@{row['offset']}  {row['reason']}{waits}\n"
                 f"    {row['detail']}"
             )
-        if not found:
-            say("Nothing is parked.")
+        if more:
+            say(f"There is more: add --after {shown[-1]['parked_id']}")
+        elif not shown:
+            say("Nothing is parked." if after is None else "Nothing more is parked.")
 
     run(work)
 
@@ -65,7 +84,9 @@ def redrive(
     /,
     *,
     everything: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    service: Service = None,
     data: Data = DEFAULT_DATA,
+    as_json: AsJson = False,
 ) -> None:
     """Try a parked event again, with all that waits behind it; or everything with --all.
 
@@ -80,10 +101,13 @@ def redrive(
         raise Misused("Name one parked event, or say --all.")
 
     async def work() -> None:
-        count = sum(n for _, n in await _each_park(data, None, lambda pool: park.redrive(pool, parked_id)))
+        count = sum(n for _, n in await _each_park(data, service, lambda pool: park.redrive(pool, parked_id)))
+        if as_json:
+            print(json.dumps({"redriven": count}))  # noqa: T201
         if not count:
             raise Failed("Nothing of that is parked; see `amends parked list`.")
-        say(f"{count} parked {'event is' if count == 1 else 'events are'} tried again; `amends parked list` shows what comes of it.")
+        if not as_json:
+            say(f"{count} parked {'event is' if count == 1 else 'events are'} tried again; `amends parked list` shows what comes of it.")
 
     run(work)
 

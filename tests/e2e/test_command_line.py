@@ -165,18 +165,28 @@ async def test_poison_is_listed_shown_and_tried_again(up: Up) -> None:
         rows = json.loads(typed("parked", "list", "--json", "--data", str(up.data)).stdout)
         return [row for row in rows if row["ce_id"] == str(event_id) and row["service"] == "escalation"]
 
+    def page_of(*words: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(typed("parked", "list", "--json", *words, "--data", str(up.data)).stdout)
+        return found
+
     (row,) = await eventually(listed, within_seconds=20, every_seconds=0.3)
     assert (row["topic"], row["reason"], row["attempts"]) == ("amends.incidents.v1", "unreadable-body", 0)
     told = await asyncio.to_thread(typed, "parked", "list", "--service", "escalation", "--data", str(up.data))
     assert row["parked_id"] in told.stdout
     assert "unreadable-body" in told.stdout
+    await eventually(lambda: len(page_of("--limit", "10")) >= 2, within_seconds=20, every_seconds=0.3)
+    (first,) = page_of("--limit", "1")
+    further = page_of("--after", first["parked_id"])
+    assert first["parked_id"] < min(row["parked_id"] for row in further), "oldest first, across the services"
+    part = await asyncio.to_thread(typed, "parked", "list", "--limit", "1", "--data", str(up.data))
+    assert f"--after {first['parked_id']}" in part.stdout
 
     shown = await asyncio.to_thread(typed, "parked", "show", row["parked_id"], "--data", str(up.data))
     assert json.loads(shown.stdout)["offset"] == row["offset"]
     unknown = await asyncio.to_thread(typed, "parked", "show", str(new_id()), "--data", str(up.data))
     assert (unknown.returncode, unknown.stdout) == (1, "")
 
-    again = await asyncio.to_thread(typed, "parked", "redrive", row["parked_id"], "--data", str(up.data))
+    again = await asyncio.to_thread(typed, "parked", "redrive", row["parked_id"], "--service", "escalation", "--data", str(up.data))
     assert (again.returncode, again.stdout.split(" is ")[0]) == (0, "1 parked event"), again.stderr
     await eventually(lambda: listed()[0]["attempts"] == 1, within_seconds=20, every_seconds=0.3)
 
