@@ -219,9 +219,13 @@ class Turn:
 
     def change_target(self, target: Target, **fields: Any) -> Target:
         """The same target of the same segment with these fields."""
-        changed = replace(target, **fields)
-        self.change(targets=tuple(changed if old == target else old for old in self.case.targets))
-        return changed
+        return self.put_target(target, replace(target, **fields))
+
+    def put_target(self, old: Target, new: Target) -> Target:
+        """One target in the place of another."""
+        if new is not old:
+            self.change(targets=tuple(new if target == old else target for target in self.case.targets))
+        return new
 
     def touch(self) -> None:
         """Somebody or something stirred: silence starts anew, and the case has another version even where nothing is said of it."""

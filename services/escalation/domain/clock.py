@@ -5,6 +5,8 @@ later. The update recurs: each contact by a person ends its round and begins the
 Timers: `target` (name: milestone), with the target's generation; `pause_end` (name: reason).
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,8 +27,7 @@ MET_BY: dict[str, tuple[Milestone, ...]] = {
 
 def arm(turn: Turn, starts_at: datetime) -> None:
     """The targets of the case's running segment, with their timers; the update begins with the first contact."""
-    for milestone in MILESTONES:
-        _begin(turn, milestone, starts_at)
+    turn.change(targets=(*turn.case.targets, *_begin(turn, MILESTONES, starts_at)))
 
 
 def replan(turn: Turn) -> None:
@@ -45,14 +46,13 @@ def replan(turn: Turn) -> None:
         is_elapsed = target.milestone in turn.case.plan.elapsed
         due = turn.due(target.starts_at, seconds, is_elapsed=is_elapsed) if target.state == "running" else None
         if (seconds, due, is_elapsed) == (target.open_seconds, target.due_at, target.is_elapsed):
-            warning.schedule(turn, target, not_before=turn.now)
+            turn.put_target(target, warning.schedule(turn, target, not_before=turn.now))
             continue
         # A deadline that the new plan puts into the past is breached at once, and what follows counts from now, not from before the plan.
-        moved = turn.change_target(target, open_seconds=seconds, due_at=due, is_elapsed=is_elapsed, hours=turn.store.hours)
-        _schedule(turn, moved, not_before=turn.now)
-    for milestone in MILESTONES:
-        if turn.case.target(milestone) is None:
-            _begin(turn, milestone, started, not_before=turn.now)
+        moved = replace(target, open_seconds=seconds, due_at=due, is_elapsed=is_elapsed, hours=turn.store.hours)
+        turn.put_target(target, _schedule(turn, moved, not_before=turn.now))
+    missing = tuple(milestone for milestone in MILESTONES if turn.case.target(milestone) is None)
+    turn.change(targets=(*turn.case.targets, *_begin(turn, missing, started, not_before=turn.now)))
     if turn.case.target("update") is None:
         _next_update(turn)
 
@@ -128,7 +128,7 @@ def pause(case: Case, reason: str, store: Store, now: datetime, by: str | None) 
     turn.change(paused_reason=reason, paused_at=now, paused_until=until)
     for target in case.current:
         if target.state == "running" and not _has_come(target.due_at, now):
-            _schedule(turn, turn.change_target(target, state="paused", due_at=None))
+            turn.put_target(target, _schedule(turn, replace(target, state="paused", due_at=None)))
     if case.expires_at is not None:
         turn.schedule("ack_expiry", "ack", case.generation, None)
     turn.schedule("pause_end", reason, len(case.pauses) + 1, until)
@@ -188,8 +188,8 @@ def _run_again(turn: Turn, reason: str, told: tuple[str, ...] = ()) -> None:
     for target in turn.case.current:
         if target.state == "paused":
             due = turn.due(target.starts_at, target.open_seconds, is_elapsed=target.is_elapsed)
-            running = turn.change_target(target, state="running", due_at=due, hours=turn.store.hours)
-            _schedule(turn, running, not_before=turn.now)
+            running = replace(target, state="running", due_at=due, hours=turn.store.hours)
+            turn.put_target(target, _schedule(turn, running, not_before=turn.now))
     case = turn.case
     if case.expires_at is not None and case.acknowledged_at is not None:
         expires_at = turn.due(case.acknowledged_at, case.plan.expiry_seconds)
@@ -198,18 +198,20 @@ def _run_again(turn: Turn, reason: str, told: tuple[str, ...] = ()) -> None:
     turn.page(say.ClockResumed, told, reason=reason)
 
 
-def _begin(turn: Turn, milestone: Milestone, starts_at: datetime, *, not_before: datetime | None = None, **fields: Any) -> None:
-    """A target of the running segment, where the plan has one; it stands where the clock stands."""
-    case = turn.case
-    seconds = case.plan.seconds.get(milestone)
-    if seconds is None:
-        return
-    is_elapsed, is_paused = milestone in case.plan.elapsed, case.paused_reason is not None
-    due = None if is_paused else turn.due(starts_at, seconds, is_elapsed=is_elapsed)
-    state: TargetState = "paused" if is_paused else "running"
-    fresh = Target(milestone, case.segment, starts_at, seconds, due, state, hours=turn.store.hours, is_elapsed=is_elapsed, **fields)
-    turn.change(targets=(*case.targets, fresh))
-    _schedule(turn, fresh, not_before=not_before)
+def _begin(
+    turn: Turn, milestones: Iterable[Milestone], starts_at: datetime, *, not_before: datetime | None = None, **fields: Any
+) -> tuple[Target, ...]:
+    """Targets of the running segment with their timers, as far as the plan has them; they stand where the clock stands."""
+    case, fresh = turn.case, []
+    state: TargetState = "running" if case.paused_reason is None else "paused"
+    for milestone in milestones:
+        if (seconds := case.plan.seconds.get(milestone)) is not None:
+            is_elapsed = milestone in case.plan.elapsed
+            due = turn.due(starts_at, seconds, is_elapsed=is_elapsed) if state == "running" else None
+            hours = turn.store.hours
+            target = Target(milestone, case.segment, starts_at, seconds, due, state, is_elapsed=is_elapsed, hours=hours, **fields)
+            fresh.append(_schedule(turn, target, not_before=not_before))
+    return tuple(fresh)
 
 
 def _next_update(turn: Turn) -> None:
@@ -218,18 +220,16 @@ def _next_update(turn: Turn) -> None:
     if "update" not in turn.case.plan.seconds or contact is None or contact.met_at is None:
         return
     number = 1 + max((target.round for target in turn.case.targets), default=0)
-    missed = 0
-    if last is not None:
-        missed = last.missed + (last.state == "met_late")
-        turn.change(targets=tuple(target for target in turn.case.targets if target is not last))
-    _begin(turn, "update", turn.now, round=number, missed=missed)
+    missed = last.missed + (last.state == "met_late") if last is not None else 0
+    others = tuple(target for target in turn.case.targets if target is not last)
+    turn.change(targets=(*others, *_begin(turn, ("update",), turn.now, round=number, missed=missed)))
 
 
-def _schedule(turn: Turn, target: Target, not_before: datetime | None = None) -> None:
-    """The timers of a target and of its next warning; both stand while it is paused."""
+def _schedule(turn: Turn, target: Target, not_before: datetime | None = None) -> Target:
+    """The target with its timers, its own and its next warning's; both stand while it is paused."""
     at = target.due_at if target.due_at is None or not_before is None else max(target.due_at, not_before)
     turn.schedule("target", target.milestone, target.generation, at)
-    warning.schedule(turn, target, not_before=not_before)
+    return warning.schedule(turn, target, not_before=not_before)
 
 
 def _cancel(turn: Turn, target: Target, reason: str) -> None:

@@ -6,6 +6,7 @@ Invariant: every version is proved whole when it is loaded and one is in force f
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, Final, Self, get_args
 
 from services.escalation.domain import rungs
@@ -112,6 +113,7 @@ def _plan(sla: Match, severity: Match, budgets: dict[str, int], ladder: Ladder) 
     )
 
 
+@cache
 def _budgets(pauses: Table) -> dict[str, int]:
     reasons = pauses.inputs["reason"].values
     return {reason: _only(pauses, {"reason": reason}).outputs["budget_minutes"] * MINUTE for reason in reasons}

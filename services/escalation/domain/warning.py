@@ -5,6 +5,7 @@ Timers: `warning` (name: milestone:percent, or milestone:minutes and an m), with
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from services.escalation.domain.case import Case, Store, Target, Turn, elapsed_percent, open_before
@@ -28,19 +29,19 @@ def warn(case: Case, milestone: Milestone, mark: str, generation: int, store: St
     minutes = int(mark[:-1]) if mark.endswith("m") else None
     if minutes is None:
         percent, is_given = int(mark), int(mark) in target.warned
-        fields = {"warned": (*target.warned, percent)}
+        given = replace(target, next_warning=None, warned=(*target.warned, percent))
     else:
         percent, is_given = elapsed_percent(case, target, store, now), minutes * MINUTE in target.warned_before
-        fields = {"warned_before": (*target.warned_before, minutes * MINUTE)}
+        given = replace(target, next_warning=None, warned_before=(*target.warned_before, minutes * MINUTE))
     if is_given:
         return turn.decision()
-    schedule(turn, turn.change_target(target, next_warning=None, **fields), not_before=now)
+    turn.put_target(target, schedule(turn, given, not_before=now))
     turn.page(say.TargetAtRisk, keepers(case, store), milestone=milestone, percent=percent, minutes_before=minutes, due_at=target.due_at)
     return turn.decision()
 
 
-def schedule(turn: Turn, target: Target, *, not_before: datetime | None) -> None:
-    """Set the next warning that was not given; while the target is paused, the one that is set stands.
+def schedule(turn: Turn, target: Target, *, not_before: datetime | None) -> Target:
+    """The target with its next warning set, of those that were not given; while it is paused, the one that is set stands.
 
     What a new plan puts behind `not_before` is passed over: the next one, or the deadline itself, will tell.
     """
@@ -52,7 +53,7 @@ def schedule(turn: Turn, target: Target, *, not_before: datetime | None) -> None
         turn.cancel("warning", "re-planned", target.next_warning, target.generation)
     if name is not None:
         turn.schedule("warning", name, target.generation, None if target.due_at is None else at)
-    turn.change_target(target, next_warning=name)
+    return target if name == target.next_warning else replace(target, next_warning=name)
 
 
 def time_of(turn: Turn, target: Target) -> datetime | None:
