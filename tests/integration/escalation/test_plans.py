@@ -24,6 +24,7 @@ FROM_TUESDAY = (
     .replace("2020-01-01", "2026-11-24")
     .replace("action_minutes = 240", "action_minutes = 120")
     .replace("resolve_minutes = 1080", "resolve_minutes = 540")
+    .replace("warn_minutes_before = []", "warn_minutes_before = [20]")
 )
 
 
@@ -165,6 +166,21 @@ async def test_13_a_case_is_planned_anew_by_a_manager_by_the_tables_of_the_day(b
     again = await bench.post(f"{path}/re-plan", reason, who="mia")
     assert (again.status_code, again.json()["version"]) == (200, (await bench.only_case())["version"])
     assert len(await bench.said("replanned")) == 1
+
+
+async def test_7_a_case_is_planned_by_the_version_of_its_day_and_warned_so_many_minutes_before(bench: Bench) -> None:
+    await bench.advance(MON_9 + DAY)
+    path = await opened(bench)
+    assert (await bench.only_case())["policy"]["version"] == 2
+    await bench.advance(MON_9 + DAY + timedelta(minutes=50))
+    warned = [e for e in await bench.said("target_at_risk") if e["milestone"] == "contact"]
+    assert [(e["at"], e["percent"], e["minutes_before"]) for e in warned] == [
+        (iso(MON_9 + DAY + timedelta(minutes=30)), 50, None),
+        (iso(MON_9 + DAY + timedelta(minutes=40)), 66, 20),
+        (iso(MON_9 + DAY + timedelta(minutes=48)), 80, None),
+    ]
+    history = next(one for one in (await bench.get(f"{path}/clock")).json()["targets"] if one["milestone"] == "contact")["history"]
+    assert history[2]["words"] == "20 min are left; the owner was told."
 
 
 async def test_13_the_plan_of_the_opening_counts_for_what_attaches_later(bench: Bench) -> None:

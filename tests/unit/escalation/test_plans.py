@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from pydantic import TypeAdapter
 
 from services.escalation.domain import anew, clock, commands, explain
-from services.escalation.domain.case import Plan, elapsed_percent
+from services.escalation.domain.case import Case, Plan, elapsed_percent
 from services.escalation.domain.plan import Facts, Policies
 from shared.calendars import Calendar
 from shared.contracts.incidents import Incident
@@ -344,6 +345,21 @@ def test_13_the_worst_incident_of_a_case_gives_its_plan_the_earlier_among_equals
     mild, bad, worst = (Facts.of(incident(*kind)) for kind in (("order_late",), ("repeat_visit",), ("voice_of_patient",)))
     plan = with_sla().plan_by_worst([mild, bad, worst], date(2026, 11, 23))
     assert plan.decision is not None and plan.decision["inputs"]["incident_type"] == "repeat_visit"
+
+
+def test_a_case_that_was_kept_before_plans_had_all_this_is_read_and_goes_on() -> None:
+    kept = TypeAdapter(Case).dump_python(Bench().case, mode="json")
+    for name in ("warn_before_seconds", "elapsed", "decision", "severity_decision"):
+        del kept["plan"][name]
+    del kept["plan"]["seconds"]["update"]
+    for target in kept["targets"]:
+        for name in ("is_elapsed", "warned_before", "next_warning", "round", "missed"):
+            del target[name]
+    bench = Bench()
+    bench.case = TypeAdapter(Case).validate_python(kept)
+    bench.run(at(9, 20))
+    bench.do(commands.act, at(9, 25), "call")
+    assert (bench.state("contact"), bench.case.target("update"), bench.case.target("acknowledge").warned) == ("met", None, (50,))  # type: ignore[union-attr]
 
 
 def test_the_clock_tells_the_rounds_of_the_update_in_words() -> None:
