@@ -1,6 +1,7 @@
 """The way of each fact of a batch as spans of its own: a batch holds facts of many traces, so no span is the whole batch's.
 
-Called by the consumer and the timers' loop. Invariant: while traces are off, facts pass through untouched.
+Called by the consumer and the timers' loop. Invariant: while traces are off, facts and timers pass
+through untouched, and a record of a foreign sender gets a trace at most.
 """
 
 from dataclasses import replace

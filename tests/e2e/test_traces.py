@@ -18,6 +18,7 @@ from tests.support.stack import BATCH, Amends
 pytestmark = pytest.mark.e2e
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+LATER = "7c6f1d2a9b3e4f508172635445362718"
 OTHER = "4bf92f3577b34da6a3ce929d0e0e4736"
 STORY = {"verbatim": "The left side slides down when I read.", "wished_outcome": "Glasses that stay on.", "read_back_confirmed": True}
 
@@ -88,6 +89,20 @@ async def test_the_payout_belongs_to_the_request_that_confirmed_the_story(amends
     await amends.settle()
     names = [span.name for span in of_trace(spans, OTHER)]
     for name in ("restitution wakes for payout", "payout ask", "restitution relays amends.restitution.settled", "sms send"):
+        assert name in names, names
+
+
+async def test_what_a_deadline_does_later_belongs_to_the_request_that_led_to_it(amends: Amends, spans: InMemorySpanExporter) -> None:
+    now = await amends.open_hours(hours=3)
+    theo = Patient("Theo Example")
+    given = {"traceparent": f"00-{LATER}-b7ad6b7169203331-01", "content-type": BATCH}
+    answer = await amends.http.post("/v1/events", json=list(three_trips(theo, "order-theo", now=now)), headers=given)
+    assert answer.status_code == 202, answer.text
+    await amends.settle()
+    spans.clear()
+    await amends.advance(minutes=60)
+    names = [span.name for span in of_trace(spans, LATER)]
+    for name in ("escalation wakes for target", "escalation relays amends.case.target_breached", "sms send"):
         assert name in names, names
 
 

@@ -70,7 +70,7 @@ async def _fire(tx: Transaction, due: Sequence[Due], rule: Rule) -> None:
         if before is None:
             return
         decision = rule(before, d, places[before.case_id])
-        changes.keep(before, decision)
+        changes.keep(before, decision, cause=d)
         cases[before.case_id] = decision.state
 
     tx.decide_each(sorted(fired, key=lambda d: d.due_at), decide)
