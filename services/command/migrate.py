@@ -15,7 +15,7 @@ from services.command.door import DEFAULT_DATA, AsJson, Data, Failed, app, run, 
 from services.command.place import beside
 from services.command.serve import said, servers_of
 from services.command.up import builders
-from shared.db import REFUSED, OlderSchema, check, open_pool, password_of, role_of
+from shared.db import REFUSED, OlderSchema, Step, check, open_pool, password_of, role_of
 from shared.messaging.broker import provision
 from shared.runtime.host import all_migrations, migrate_service
 from shared.settings import PREFIX, Settings, read
@@ -25,10 +25,15 @@ RIGHTS: Final = "let its administrator run deploy/postgres/roles.sql once, or na
 
 
 @app.command
-def migrate(*, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+def migrate(*, step: Step | None = None, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Bring the schemas, roles and topics of all services up to date, on the servers that the settings name. May be run at any time.
 
     AMENDS_POSTGRES__DSN is the owner of the database. A service whose own DSN is named gets its role with that DSN's password.
+
+    Parameters
+    ----------
+    step
+        pre: what may be done while the version before still runs; post: the rest, once none of its processes is left. Without it, both.
     """
 
     async def work() -> None:
@@ -38,7 +43,7 @@ def migrate(*, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
             say(f"`amends up` has brought {data} up to date when it started; it is at {place.urls['console']}.")
             return
         async with said():
-            applied = await _migrate(settings)
+            applied = await _migrate(settings, step)
         if as_json:
             print(json.dumps(applied))  # noqa: T201
             return
@@ -48,7 +53,7 @@ def migrate(*, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     run(work)
 
 
-async def _migrate(settings: Settings) -> dict[str, int]:
+async def _migrate(settings: Settings, step: Step | None) -> dict[str, int]:
     """Schemas and roles, then topics; how many files were applied to each schema."""
     servers, applied = servers_of(settings), {}
     for name, (_, schema) in builders().items():
@@ -56,7 +61,7 @@ async def _migrate(settings: Settings) -> dict[str, int]:
         if owner is None:
             raise Failed(f"{PREFIX}POSTGRES__DSN is missing: name the owner of the database, or {PREFIX}POSTGRES__{name.upper()} as well.")
         try:
-            applied[name] = await migrate_service(owner, name, schema, password=await _password(settings, name))
+            applied[name] = await migrate_service(owner, name, schema, password=await _password(settings, name), step=step)
         except asyncpg.InsufficientPrivilegeError as fault:
             raise Failed(f"PostgreSQL refuses what {name} needs ({fault}); {RIGHTS} with {PREFIX}POSTGRES__DSN.") from fault
         except ValueError as fault:

@@ -2,21 +2,24 @@
 
 Called by `amends migrate` and by the embedded stack with the owner's connection, never by a service's own role.
 Invariant: a file that was applied is never applied again and never edited (its checksum is kept); a database that knows
-more migrations than this code refuses to be used by it.
+more migrations than this code refuses to be used by it. A file `NNNN_words.sql` may be applied while the version before still
+runs; one that may not is `NNNN_words.post.sql`.
 """
 
 import hashlib
 import re
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import asyncpg
 
 from shared.db.pool import Pool
 from shared.db.roles import role_of
 
-_FILE = re.compile(r"^\d{4}_[a-z0-9_]+\.sql$")
+_FILE = re.compile(r"^\d{4}_[a-z0-9_]+(\.post)?\.sql$")
 _NAME = re.compile(r"^[a-z_]+$")
 
 CREATE_SCHEMA = """
@@ -38,6 +41,9 @@ alter default privileges in schema {schema} grant select, insert, update, delete
 """
 
 
+Step = Literal["pre", "post"]
+
+
 class NewerSchema(RuntimeError):
     """The database was made by a newer Amends; run that version, or name another data folder."""
 
@@ -54,21 +60,30 @@ class Migration:
     sql: str
 
     @property
+    def is_post(self) -> bool:
+        """Whether it takes away what the version before still uses, and so waits until none of its processes is left."""
+        return self.name.endswith(".post.sql")
+
+    @property
     def checksum(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 def migrations_in(folder: Path, room: str) -> tuple[Migration, ...]:
-    """The migrations of one folder in their order. Raises ValueError for a file that is not named `NNNN_words.sql`."""
+    """The migrations of one folder in their order. Raises ValueError for a file that is not named `NNNN_words[.post].sql`."""
     files = sorted(folder.glob("*.sql"))
     for file in files:
         if not _FILE.match(file.name):
-            raise ValueError(f"{file} is not named like 0001_first.sql")
+            raise ValueError(f"{file} is not named like 0001_first.sql or 0002_last.post.sql")
     return tuple(Migration(f"{room}/{file.name}", file.read_text()) for file in files)
 
 
-async def migrate(owner_dsn: str, schema: str, migrations: tuple[Migration, ...], *, password: str | None = None) -> int:
+async def migrate(
+    owner_dsn: str, schema: str, migrations: tuple[Migration, ...], *, password: str | None = None, step: Step | None = None
+) -> int:
     """Bring `schema` up to date and return how many files were applied. The role `amends_<schema>` is made where missing.
+
+    `step` pre leaves out what has to wait until the version before is gone; post, or none, applies everything.
 
     Raises `NewerSchema`, and ValueError where an applied file was edited since.
     """
@@ -85,7 +100,7 @@ async def migrate(owner_dsn: str, schema: str, migrations: tuple[Migration, ...]
             await connection.execute(f"set local search_path to {schema}")
             applied = {row["name"]: row["checksum"] for row in await connection.fetch(APPLIED)}
             _refuse_strangers(schema, applied, migrations)
-            todo = [m for m in migrations if m.name not in applied]
+            todo = steps_left(migrations, applied, step)
             for migration in todo:
                 await connection.execute(migration.sql)
                 await connection.execute("insert into migrations (name, checksum) values ($1, $2)", migration.name, migration.checksum)
@@ -95,13 +110,22 @@ async def migrate(owner_dsn: str, schema: str, migrations: tuple[Migration, ...]
         await connection.close()
 
 
+def steps_left(migrations: Sequence[Migration], applied: Collection[str], step: Step | None) -> list[Migration]:
+    """What is still to be applied. A post step that a pre step of its room follows is of an earlier version, which is gone by now."""
+    left = [m for m in migrations if m.name not in applied]
+    if step != "pre":
+        return left
+    last = {m.name.partition("/")[0]: m.name for m in migrations if not m.is_post}
+    return [m for m in left if m.name <= last.get(m.name.partition("/")[0], "")]
+
+
 async def check(pool: Pool, schema: str, migrations: tuple[Migration, ...]) -> None:
-    """For who only reads: whether `schema` is what this Amends was written for. Raises NewerSchema or OlderSchema with the way out."""
+    """Whether `schema` is what this Amends was written for, last steps aside. Raises NewerSchema or OlderSchema with the way out."""
     applied: dict[str, str] = {}
     if await pool.fetchval(IS_THERE):
         applied = {row["name"]: row["checksum"] for row in await pool.fetch(APPLIED)}
         _refuse_strangers(schema, applied, migrations)
-    missing = [m.name for m in migrations if m.name not in applied]
+    missing = [m.name for m in steps_left(migrations, applied, "pre")]
     if missing:
         raise OlderSchema(f"the schema {schema} lacks {missing[0]}{' and more' if missing[1:] else ''}; run `amends migrate` first")
 

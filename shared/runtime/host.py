@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from faststream.kafka import KafkaBroker
 
 from shared import timers
-from shared.db import Migration, Pool, migrate, migrations_in
+from shared.db import Migration, Pool, Step, migrate, migrations_in
 from shared.kernel.clock import Clock
 from shared.messaging import Engine
 from shared.reference import BeforeLocations
@@ -87,6 +87,6 @@ def all_migrations(name: str, schema: Path) -> tuple[Migration, ...]:
     return (*shared, *migrations_in(schema, name))
 
 
-async def migrate_service(owner_dsn: str, name: str, schema: Path, *, password: str | None = None) -> int:
-    """Bring one service's schema up to date; returns how many files were applied."""
-    return await migrate(owner_dsn, name, all_migrations(name, schema), password=password)
+async def migrate_service(owner_dsn: str, name: str, schema: Path, *, password: str | None = None, step: Step | None = None) -> int:
+    """Bring one service's schema up to date; returns how many files were applied. See `migrate` for `step`."""
+    return await migrate(owner_dsn, name, all_migrations(name, schema), password=password, step=step)
