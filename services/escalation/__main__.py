@@ -27,5 +27,6 @@ def build(host: Host) -> Service:
         routes=api.ROUTES,
         loops=(),
         measure=partial(usecases.measure, desk),
+        timer_check=usecases.check_timers,
         before_locations=partial(usecases.hours_told, desk),
     )

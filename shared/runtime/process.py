@@ -25,17 +25,19 @@ from shared.messaging.inbox import keep_partitions
 from shared.messaging.measures import measure
 from shared.messaging.parked import Redriver, is_waiting, went_through
 from shared.messaging.relay import Relay
+from shared.runtime.findings import findings_routes
 from shared.runtime.host import Host, Service
 from shared.runtime.refill import Refilled, refill
 from shared.telemetry import logs
 from shared.telemetry.metrics import DATABASE_UP
-from shared.timers import Loop
+from shared.timers import Auditor, Loop
 from shared.web.app import Check, service_router
 from shared.web.auth import Access, Auth
 from shared.web.parked import parked_routes
 
 SEAL_EVERY = 2.0
 PARTITIONS_EVERY = 600.0
+AUDIT_EVERY = 10.0
 MEASURE_EVERY = 5.0
 STOP_SECONDS = 5.0
 # What waits for longer than this for another topic's row does not keep the clock of a demo from moving on.
@@ -103,6 +105,7 @@ class Process:
             self._spawn(r, "sealer", _every(SEAL_EVERY, partial(_seal, r.engine)))
             self._spawn(r, "partitions", _every(PARTITIONS_EVERY, partial(keep_partitions, r.engine.pool)))
             self._spawn(r, "measures", self._measured(r))
+            self._spawn(r, "auditor", self._audited(r))
             for n, loop in enumerate(r.service.loops):
                 self._spawn(r, f"loop-{n}", _run(loop))
         await start(self._broker)
@@ -137,6 +140,18 @@ class Process:
                 self._log.exception("the gauges could not be read", service=r.engine.name)
             DATABASE_UP.labels(r.engine.name).set(is_up)
             await asyncio.sleep(MEASURE_EVERY)
+
+    async def _audited(self, r: Running) -> None:
+        """Until cancelled: hold the timers against what they ought to be."""
+        auditor = Auditor(r.engine, r.service.timer_check)
+        while True:
+            await asyncio.sleep(AUDIT_EVERY)
+            try:
+                await auditor.look()
+            except DATABASE_DOWN:
+                continue
+            except Exception:  # noqa: BLE001 - a door: what only looks on must not make the service unready
+                self._log.exception("the timers could not be audited", service=r.engine.name)
 
     async def stop(self) -> None:
         """In order, bounded: what is cut off here is taken up again at the next start."""
@@ -184,7 +199,7 @@ class Process:
         return [
             service_router(
                 name,
-                [*r.service.routes, *parked_routes(name)],
+                [*r.service.routes, *parked_routes(name), *findings_routes(name)],
                 desk=r.service.desk,
                 auth=self._auth(r),
                 pool=r.engine.pool,

@@ -95,6 +95,7 @@ TIMERS_FIRED = _counter("amends_timers_fired_total", "Timers fired, by kind.", "
 TIMERS_LATE_SECONDS = _histogram("amends_timers_late_seconds", "How late a timer fired, in machine time.", "service", "kind")
 TIMERS_OVERDUE = _gauge("amends_timers_overdue", "Timers due and not fired, counted up to 10,000; stays near zero.", "service")
 TIMERS_OVERDUE_SECONDS = _gauge("amends_timers_overdue_seconds", "How late the longest overdue timer is, in business time.", "service")
+TIMER_FINDINGS = _gauge("amends_timer_findings", "Timers the auditor finds at fault; stays at zero.", "service", "fault")
 TIMERS_PARKED_NOW = _gauge("amends_timers_parked_now", "Timers that could not be handled and wait for a person.", "service")
 
 # The work, as it stands

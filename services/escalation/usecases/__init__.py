@@ -15,6 +15,7 @@ from services.escalation.usecases.act import (
     resume,
     tell_story,
 )
+from services.escalation.usecases.check import check_timers
 from services.escalation.usecases.deadlines import breach_targets, climb, end_pauses, expire_acknowledgements, hand_over, warn_owners
 from services.escalation.usecases.desk import Desk
 from services.escalation.usecases.hear import take_incidents, take_notices, take_patients, take_restitutions
@@ -36,6 +37,7 @@ __all__ = [
     "breach_targets",
     "case",
     "case_named",
+    "check_timers",
     "cases",
     "climb",
     "clock",
