@@ -21,7 +21,7 @@ from tests.chaos.provider import ACCOUNT, NUMBER, TOKEN, Provider
 from tests.support.fleet import Fleet, Member, fleet
 from tests.support.servers import Database
 
-START_SECONDS, START_AGAIN_AFTER = 120.0, 0.5
+START_SECONDS, START_AGAIN_AFTER, READY_EVERY = 120.0, 0.5, 0.25
 # The window for texts is the whole day and there may be many, so that a storm is the same at any hour and texts are not held back.
 TEXTING: Final = {
     "AMENDS_TEXTING__START": "00:00:00",
@@ -52,7 +52,7 @@ class Ground:
 
     def url(self, service: str) -> str:
         """Where a service answers, before and after it was struck."""
-        return self.fleet.members[service].url
+        return f"http://127.0.0.1:{self.fleet.members[service].port}"
 
     async def start(self) -> None:
         """All six."""
@@ -71,7 +71,7 @@ class Ground:
                 while member.is_running:
                     if await _is_ready(http, member):
                         return
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(READY_EVERY)
                 await asyncio.sleep(START_AGAIN_AFTER)
 
     async def kill_broker(self) -> None:

@@ -20,15 +20,19 @@ from shared.kernel.ids import new_id
 from tests.chaos.provider import Provider
 from tests.chaos.record import Done, Record
 
-LOOK_EVERY: Final = 0.7
+LOOK_EVERY: Final = 1.5
 AGAIN_AFTER: Final = 0.5
 # So many ask one service at a time: hundreds who knock at a door that is closed would be a storm of their own.
 AT_ONCE: Final = 6
-PAGE: Final = "200"
+PAGE: Final = "50"
 # Of a hundred patients with a case so many want no texts, besides those of the demo.
 STOPS_PER_CENT: Final = 8
 # An answer of these means: not now, ask again.
 NOT_NOW: Final = frozenset({429, 500, 502, 503, 504})
+
+
+class GoneHome(Exception):
+    """The storm is over before the turn of whoever wanted to ask came."""
 
 
 @dataclass
@@ -75,12 +79,12 @@ class People:
         cursor: str | None = None
         while True:
             query = {"limit": PAGE, **({"cursor": cursor} if cursor else {})}
-            page = await self.ask("GET", "/v1/cases", self.key, query=query)
-            fresh = [case for case in page.json()["items"] if case["id"] not in self._seen]
+            page = (await self.ask("GET", "/v1/cases", self.key, query=query)).json()
+            fresh = [case for case in page["items"] if case["id"] not in self._seen]
             for case in fresh:
                 self._seen.add(case["id"])
                 self._take_up(case)
-            cursor = page.json()["next_cursor"]
+            cursor = page["next_cursor"]
             if cursor is None or not fresh:
                 return
 
@@ -109,7 +113,8 @@ class People:
         # From here on it is not cancelled any more: what was asked once is asked until it is answered.
         task.set_name("now")
         if not self._resting:
-            await do()
+            with contextlib.suppress(GoneHome):
+                await do()
 
     async def ask(
         self, method: str, path: str, key: str, *, body: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None
@@ -120,6 +125,8 @@ class People:
         if method == "POST":
             headers["idempotency-key"] = f'"{new_id()}"'
         async with self._lanes[base]:
+            if self._resting:
+                raise GoneHome
             while True:
                 with contextlib.suppress(httpx.HTTPError):
                     answer = await self._http.request(method, base + path, json=body, params=query, headers=headers)

@@ -45,7 +45,7 @@ class Weather:
 
     minute: float = 0.4
     slack: timedelta = timedelta(seconds=2)
-    drain_seconds: float = 240.0
+    drain_seconds: float = 600.0
     doubts: bool = True
     inbox_key: bool = True
 

@@ -14,7 +14,7 @@ from tests.chaos.record import Record
 from tests.support.stack import BATCH, client
 
 SENDERS: Final = 4
-AGAIN_AFTER: Final = 0.1
+AGAIN_AFTER: Final = 0.25
 
 
 @dataclass
