@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -17,12 +17,12 @@ import asyncpg
 
 from shared.contracts.flow import ALL_SERVICES, TOPICS
 from shared.db import Connection
-from shared.kernel.clock import machine_now
 from tests.chaos.checks import Events, Money, Order, Seen, Texts, Timers
 from tests.chaos.checks.money import Granted, Leg, Trip
 from tests.chaos.checks.order import Copy, Said
 from tests.chaos.checks.texts import Accepted, Told
 from tests.chaos.checks.timers import Ended, Key
+from tests.chaos.ground import Ground
 from tests.chaos.plan import Plan
 from tests.chaos.provider import Provider, notice_of
 from tests.chaos.record import Blow, Record
@@ -104,16 +104,16 @@ async def watch(dsn: str) -> None:
             await conn.execute(NOTE.format(service=service))
 
 
-async def read(dsn: str, bootstrap_servers: str, plan: Plan, record: Record, provider: Provider, slack: timedelta) -> Seen:
-    """Everything, as it is now."""
-    lying = await arrived(bootstrap_servers)
-    async with connected(dsn) as conn:
+async def read(here: Ground, plan: Plan, record: Record, provider: Provider, slack: timedelta, frozen_at: datetime) -> Seen:
+    """Everything, as it has been since `frozen_at`."""
+    lying = await arrived(here.servers)
+    async with connected(here.dsn) as conn:
         await conn.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
         return Seen(
             await _events(conn, record),
             await _order(conn, lying),
             await _money(conn, plan, record),
-            await _timers(conn, record, slack),
+            await _timers(conn, record, slack, frozen_at),
             await _texts(conn, record, provider, plan),
         )
 
@@ -190,7 +190,7 @@ def _granted(row: asyncpg.Record) -> Granted:
     return Granted(**plain, approved_by=tuple(row["approved_by"]), trips=trips)
 
 
-async def _timers(conn: Connection, record: Record, slack: timedelta) -> Timers:
+async def _timers(conn: Connection, record: Record, slack: timedelta, frozen_at: datetime) -> Timers:
     ended: list[Ended] = []
     waiting: dict[Key, Any] = {}
     parked: dict[Key, str] = {}
@@ -208,7 +208,7 @@ async def _timers(conn: Connection, record: Record, slack: timedelta) -> Timers:
         waiting=waiting,
         parked=parked,
         outages=[(service, blow.struck_at, blow.up_at) for blow in record.blows for service in _away(blow)],
-        read_at=machine_now(),
+        read_at=frozen_at,
         slack=slack,
     )
 

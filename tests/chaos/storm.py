@@ -22,7 +22,7 @@ from tests.chaos.ground import Ground, ground
 from tests.chaos.people import People, team_of
 from tests.chaos.plan import Plan, Size, plan
 from tests.chaos.provider import Provider
-from tests.chaos.quiet import quiet
+from tests.chaos.quiet import frozen, quiet
 from tests.chaos.record import Record
 from tests.chaos.seen import read, watch
 from tests.chaos.striker import Striker
@@ -32,7 +32,7 @@ from tests.support.stack import client
 
 SCOPES: Final = ("events:write", "cases:read", "restitutions:read", "directory:write")
 REST_SECONDS: Final = 90.0
-HEARD_SECONDS: Final = 60.0
+HEARD_SECONDS, STILL_SECONDS = 60.0, 50.0
 
 NO_KEY: Final = "alter table {service}.inbox drop constraint inbox_pkey"
 
@@ -84,7 +84,9 @@ async def storm(seed: int, size: Size, folder: Path, weather: Weather, say: Call
         drained = loop.time() - sent
         say(f"quiet after {drained:.0f} s")
         record.refused += here.fallen()
-        seen = await read(here.dsn, here.servers, made, record, provider, weather.slack)
+        async with frozen(here.dsn) as frozen_at:
+            await quiet(here.dsn, here.servers, provider, within_seconds=STILL_SECONDS, timers=False)
+            seen = await read(here, made, record, provider, weather.slack, frozen_at)
     return Outcome(made, record, seen, findings(seen), sent - began, drained)
 
 
