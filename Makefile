@@ -7,6 +7,7 @@ PORT ?=
 DATA ?=
 SEED ?=
 REPORT ?=
+SLACK ?=
 OPTIONS = $(if $(PORT),--port $(PORT)) $(if $(DATA),--data "$(DATA)")
 KINDS := $(wildcard tests/unit tests/contract tests/integration tests/e2e)
 
@@ -49,8 +50,8 @@ e2e: setup ## The stories about patients alone
 bench: setup ## Measure; prints figures, asserts none
 	$(BIN)/python -m pytest tests/bench -m bench -s
 
-chaos: setup ## The storm: everything is killed again and again (SEED=7, REPORT=file)
-	$(BIN)/python -m pytest tests/chaos/test_storm.py -s $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report "$(REPORT)")
+chaos: setup ## The storm: everything is killed again and again (SEED=7, SLACK=2, REPORT=file)
+	$(BIN)/python -m pytest tests/chaos/test_storm.py -s $(if $(SEED),--seed $(SEED)) $(if $(SLACK),--slack $(SLACK)) $(if $(REPORT),--report "$(REPORT)")
 
 docs: $(READY) ## Write the generated pages of docs/ anew
 	UPDATE_DOCS=1 $(BIN)/python -m pytest tests/contract -k docs

@@ -53,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """What a storm is given (`tests/chaos`)."""
     storms = parser.getgroup("storms")
     storms.addoption("--seed", type=int, default=7, help="the storm to be had: one seed, one plan")
+    storms.addoption("--slack", type=float, default=2.0, help="seconds a timer may be late beyond its service's outage; more beside others")
     storms.addoption("--report", type=Path, default=None, help="a file for the storm's report, which is printed as well")
 
 

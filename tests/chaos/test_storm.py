@@ -18,8 +18,9 @@ SMALLER = Size(events=2_000, kills=6, broker_kills=1, wipes=0, seconds=30, store
 @pytest.mark.timeout(1800)
 async def test_r1_r2_r3_nothing_is_lost_doubled_or_out_of_order_after_a_storm(request: pytest.FixtureRequest) -> None:
     """Goal: I1 to I5. Method: see `storm`; what was struck when is in the report."""
+    weather = Weather(slack=timedelta(seconds=request.config.getoption("slack")))
     with throwaway_folder() as folder:
-        outcome = await storm(request.config.getoption("seed"), FULL, folder, Weather(), print)
+        outcome = await storm(request.config.getoption("seed"), FULL, folder, weather, print)
     write(outcome, request.config.getoption("report"))
     assert outcome.findings == []
 
