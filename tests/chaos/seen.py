@@ -207,15 +207,18 @@ async def _timers(conn: Connection, record: Record, slack: timedelta, frozen_at:
         ended=ended,
         waiting=waiting,
         parked=parked,
-        outages=[(service, blow.struck_at, blow.up_at) for blow in record.blows for service in _away(blow)],
+        outages=[outage for blow in record.blows for outage in _outages(blow)],
         read_at=frozen_at,
         slack=slack,
     )
 
 
-def _away(blow: Blow) -> tuple[str, ...]:
-    """Whose timers wait meanwhile: a service's own, nobody's without the broker, everybody's while its log is made anew."""
-    return {"log": ALL_SERVICES, "broker": ()}.get(blow.target, (blow.target,))
+def _outages(blow: Blow) -> list[tuple[str, datetime, datetime]]:
+    """When whose timers may wait. An outage leaves work behind that has to be done first: it is counted as long again, and for
+    everybody, since what one has piled up comes over all who listen. Without the broker alone timers go on in time."""
+    caught_up_at = blow.up_at + (blow.up_at - blow.struck_at)
+    down: tuple[str, ...] = {"log": ALL_SERVICES, "broker": ()}.get(blow.target, (blow.target,))
+    return [(service, blow.struck_at if service in down else blow.up_at, caught_up_at) for service in ALL_SERVICES]
 
 
 def _key(service: str, row: asyncpg.Record) -> Key:

@@ -96,16 +96,21 @@ def none_after_stop(seen: Texts) -> Iterator[Finding]:
 
 
 def sent_is_accepted(seen: Texts) -> Iterator[Finding]:
-    """What we call sent the provider took, and what it took we do not call unsent."""
+    """What we call sent the provider took, and what it took we do not call unsent.
+
+    Of texts in doubt that say the same to the same number a look-up cannot tell which is which: any of them will do, each for one notice.
+    """
     by_notice = {text.notice_id: text for text in seen.accepted}
+    by_sid = {text.sid: text for text in seen.accepted}
     for told in seen.told.values():
         text = by_notice.get(told.notice_id)
         if told.is_carried:
             continue
-        if told.status in ("sent", "delivered", "undelivered") and (text is None or text.sid != told.sid):
-            yield Finding(
-                "I5", "sent_is_accepted", f"notice {told.notice_id} is {told.status}, and the provider never took it as {told.sid}"
-            )
+        found = by_sid.get(told.sid or "")
+        is_it = text is not None and found is not None and (found.number, found.body) == (text.number, text.body)
+        if told.status in ("sent", "delivered", "undelivered") and not is_it:
+            of = f"which tells {found.notice_id} ({text and text.sid} tells this one)" if found else "which it never took"
+            yield Finding("I5", "sent_is_accepted", f"notice {told.notice_id} ({told.template}) is {told.status} as {told.sid}, {of}")
         if text is not None and told.status in ("queued", "held", "withheld"):
             yield Finding("I5", "sent_is_accepted", f"notice {told.notice_id} was accepted and is {told.status}")
 

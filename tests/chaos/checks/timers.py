@@ -41,7 +41,12 @@ class Timers:
         assert ended.due_at is not None, "what fired was due"
         since = max(ended.due_at, self.set_at.get(ended.key, ended.due_at))
         mine = [(start, until) for service, start, until in self.outages if service == ended.key[0]]
-        down = sum((max(min(until, ended.fired_at) - max(start, since), timedelta(0)) for start, until in mine), timedelta(0))
+        down, reached = timedelta(0), since
+        for start, until in sorted(mine):
+            # What two outages share counts once.
+            begin, end = max(start, reached), min(until, ended.fired_at)
+            if begin < end:
+                down, reached = down + (end - begin), end
         return ended.fired_at - since - down
 
 

@@ -180,6 +180,7 @@ DEFECTS = [
     Defect("none_after_stop", "texts", {"told": told(ANSWER, template="offered")}),
     Defect("sent_is_accepted", "texts", {"accepted": TEXTS.accepted[1:]}),
     Defect("sent_is_accepted", "texts", {"told": told(NOTICE, sid="SM9")}),
+    Defect("sent_is_accepted", "texts", {"told": told(NOTICE, sid="SM2")}),
     Defect("sent_is_accepted", "texts", {"told": told(NOTICE, status="queued")}),
     Defect("every_case_has_its_receipt", "texts", {"told": told(NOTICE, template="resolved")}),
     Defect("every_case_has_its_receipt", "texts", {"told": told(PAGE, template="receipt")}),
