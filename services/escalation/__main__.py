@@ -19,13 +19,15 @@ def build(host: Host) -> Service:
     # Where it is still yesterday, the policy of yesterday is asked for.
     policies = Policies.load(texts, (engine.clock.now() - timedelta(days=1)).date())
     desk = Desk(engine=engine, vault=host.vault, policies=policies)
+    notes: dict[str, str] = {}
     return Service(
         engine=engine,
         desk=desk,
         subscribe=partial(handlers.subscribe, desk=desk),
         timers=timers.kinds(desk),
         routes=api.ROUTES,
-        loops=(),
+        loops=(partial(usecases.watch_unowned, desk, notes),),
+        notes=notes,
         measure=partial(usecases.measure, desk),
         timer_check=usecases.check_timers,
         before_locations=partial(usecases.hours_told, desk),

@@ -90,6 +90,16 @@ ANOTHER_OPEN: Final = """
 -- Another case of the same patient or order that is not closed.
 select reference from cases where belongs_to = $1 and status <> 'closed' and case_id <> $2
 """
+LOCK_UNOWNED: Final = f"""
+-- Live cases without an owner or with one who has left, locked; those another process looks at are left out.
+select {_COLUMNS} from cases where case_id in (
+    select case_id from cases where status in ('open', 'acknowledged') and owner_staff_id is null
+    union
+    select c.case_id from reference_staff s
+        join cases c on c.owner_staff_id = s.staff_id and c.status in ('open', 'acknowledged') and c.owner_staff_id is not null
+    where not s.active
+) order by case_id limit $1 for update skip locked
+"""
 TURNS: Final = "select staff_id, turn from turns"
 TAKE_TURNS: Final = """
 -- Who was paged in turn last; the highest is the last.
@@ -277,6 +287,11 @@ async def another_open(conn: Connection, case: Case) -> str | None:
     """The reference of another case of the same patient that is not closed."""
     found: str | None = await conn.fetchval(ANOTHER_OPEN, case.belongs_to, case.case_id)
     return found
+
+
+async def lock_unowned(conn: Connection, most: int) -> list[Case]:
+    """Up to `most` live cases that are nobody's, locked."""
+    return [_case(row) for row in await conn.fetch(LOCK_UNOWNED, most)]
 
 
 async def turns(conn: Connection) -> dict[str, int]:

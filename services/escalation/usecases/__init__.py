@@ -23,6 +23,7 @@ from services.escalation.usecases.hours import hours_told, recount
 from services.escalation.usecases.queries import Clock, WholeCase, case, cases, clock
 from services.escalation.usecases.rebuild import Looked, case_named, next_cases, rebuild_clocks
 from services.escalation.usecases.standing import measure
+from services.escalation.usecases.unowned import find_owners, watch_unowned
 
 __all__ = [
     "Asked",
@@ -44,6 +45,7 @@ __all__ = [
     "close",
     "end_pauses",
     "expire_acknowledgements",
+    "find_owners",
     "hand_over",
     "hours_told",
     "next_cases",
@@ -62,4 +64,5 @@ __all__ = [
     "take_restitutions",
     "tell_story",
     "warn_owners",
+    "watch_unowned",
 ]

@@ -61,7 +61,7 @@ class CaseCopy:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One text wanted: to the patient of the case, or to one member of staff."""
+    """One text wanted: to the patient of the case, or to one member of staff. `storm`: its id, and how many pages of it they get."""
 
     template: str
     audience: Literal["patient", "staff"]
@@ -69,6 +69,7 @@ class Wish:
     staff_id: str | None = None
     generation: int | None = None
     is_answer: bool = False
+    storm: tuple[UUID, int] | None = None
 
 
 def copy_of(event: CaseEvent, known: CaseCopy | None) -> CaseCopy | None:
@@ -139,7 +140,7 @@ def _pages(event: Paging, store: str) -> list[Wish]:
     people = event.page
     match event:
         case TargetAtRisk():
-            template, people = "warning", event.page or ((event.owner_staff_id,) if event.owner_staff_id else ())
+            template = "warning"
             facts |= {"milestone": _MILESTONES[event.milestone], "by": event.due_at.isoformat()}
         case ClockResumed():
             template = "clock_resumed"
@@ -152,7 +153,12 @@ def _pages(event: Paging, store: str) -> list[Wish]:
             template = "assigned"
         case _:
             template = "page"
-    return [Wish(template, "staff", facts, person, event.generation) for person in dict.fromkeys(people)]
+    return [Wish(template, "staff", facts, person, event.generation, storm=_storm(event, person)) for person in dict.fromkeys(people)]
+
+
+def _storm(event: Paging, person: str) -> tuple[UUID, int] | None:
+    count = event.storm.pages.get(person, 0) if event.storm else 0
+    return (event.storm.storm_id, count) if event.storm and count > 1 else None
 
 
 def _spoken(money: Money) -> str:

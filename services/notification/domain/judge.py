@@ -28,7 +28,8 @@ class ConsentWord:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Who is to be texted, as known now. `consents`: the newest word per purpose. `sent_at`: texts of the last week that count."""
+    """Who is to be texted, as known now. `consents`: the newest word per purpose. `sent_at`: texts of the last week that count; for staff,
+    pages of the last minute."""
 
     number: str | None
     has_opted_out: bool = False
@@ -72,8 +73,10 @@ def judge(notice: Notice, template: Template, case_status: str | None, to: Recip
         return Withhold(f"case-{case_status}")
     if now - notice.queued_at > template.stale_after:
         return Withhold("stale")
-    if notice.audience == "staff" or template.is_answer:
+    if template.is_answer:
         return Go()
+    if notice.audience == "staff":
+        return _gathers(notice, template, to, now)
     if "care" in to.refusals:
         return Withhold("no-consent")
     if notice.is_answer and notice.template in _RECEIPTS and now - notice.queued_at <= FRESH:
@@ -100,6 +103,19 @@ def may_merge(notices: Sequence[Notice]) -> list[list[Notice]]:
         key: object = notice.notice_id if alone else (notice.number_index, notice.audience, notice.audience == "patient" and notice.case_id)
         groups.setdefault(key, []).append(notice)
     return list(groups.values())
+
+
+# Who was texted just now is not texted again for this long: what comes meanwhile leaves as one text. Business time.
+GATHERS = timedelta(seconds=60)
+STORM = "storm"
+
+
+def _gathers(notice: Notice, template: Template, to: Recipient, now: datetime) -> Verdict:
+    """Staff pages know neither window nor cap, yet many at a time are one: after `gather_after` texts within a minute (one, in a storm) the
+    next waits until the minute after the last is over, and goes with all that came by then."""
+    recent = [at for at in to.sent_at if at > now - GATHERS]
+    most = 1 if notice.storm_size else template.gather_after
+    return Wait(max(recent) + GATHERS, STORM) if most and len(recent) >= most else Go()
 
 
 _RECEIPTS = frozenset({"receipt", "attached"})

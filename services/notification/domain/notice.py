@@ -37,7 +37,10 @@ OPTED_OUT_AT_PROVIDER = "21610"
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """`facts` are what the words are made from, without personal data; `token` fences the sender; `lease_until` is machine time."""
+    """`facts` are what the words are made from, without personal data; `token` fences the sender; `lease_until` is machine time.
+
+    `storm_size`: how many pages of the storm `storm_id` its person gets; 0 where it belongs to none.
+    """
 
     notice_id: UUID
     case_id: UUID | None
@@ -65,6 +68,8 @@ class Notice:
     rank: int = 0
     sent_at: datetime | None = None
     version: int = 1
+    storm_id: UUID | None = None
+    storm_size: int = 0
 
     def after(self, **changes: object) -> "Notice":
         """The notice one version on."""
@@ -89,6 +94,13 @@ def held(notice: Notice, until: datetime, reason: str, now: datetime) -> Decisio
     """It waits until `until`, under a timer of the next generation; once there, everything is looked at again."""
     after = notice.after(status="held", reason=reason, send_at=until, attempt=notice.attempt + 1, carried_by=None)
     return Decision(after, (NoticeQueued(send_at=until, **_common(after, now)),), (_timer(after),))
+
+
+def gathered(notice: Notice, now: datetime) -> Decision[Notice]:
+    """The last page of its storm has been heard: it waits no longer."""
+    after = notice.after(status="queued", reason=None, send_at=now, attempt=notice.attempt + 1)
+    timers = (Cancel(TIMER, str(notice.notice_id), "gathered", "send", notice.attempt), _timer(after))
+    return Decision(after, (NoticeQueued(send_at=now, **_common(after, now)),), timers)
 
 
 def leaving(notice: Notice, segments: int, carried_by: UUID | None) -> Decision[Notice]:

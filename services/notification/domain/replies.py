@@ -7,9 +7,11 @@ Source: 47 CFR 64.1200(a)(10) names the words; the longer phrases are those peop
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from shared.kernel.ids import normal_reference
 
 Meaning = Literal["stop", "start", "help"]
 
@@ -46,6 +48,8 @@ _POLITE = (
     "can you",
     "could you",
 )
+_ACK = re.compile(r"(?:ok )?(?:ack|yes|y|acknowledge|acknowledged)(?: (.+))?")
+_NUMBER = re.compile(r"[1-9]")
 _NOT_WORDS = re.compile(r"[^\w]+|_+")
 
 
@@ -60,14 +64,27 @@ def reads_as(text: str) -> Meaning | None:
 
 
 def is_acknowledgement(text: str) -> bool:
-    """Whether a paged person says that they take it: `ACK` or `YES`, and nothing else."""
-    return _normal(text) in {"ack", "yes", "y", "ok ack", "acknowledge", "acknowledged"}
+    """Whether a paged person says that they take it: `ACK` or `YES`, alone or with the number or the reference of the case."""
+    found = _ACK.fullmatch(_normal(text))
+    return found is not None and (found[1] is None or bool(_NUMBER.fullmatch(found[1])) or normal_reference(found[1]) is not None)
 
 
 def choice(text: str) -> int | None:
-    """The number a person answered a list with, from 1, or None."""
+    """The number a person answered a list with, from 1, with or without `ACK`, or None."""
+    said = _named(text)
+    return int(said) if _NUMBER.fullmatch(said) else None
+
+
+def named_case(text: str) -> str | None:
+    """The reference a person answered with, with or without `ACK`, as it is spelled in full, or None."""
+    return normal_reference(_named(text))
+
+
+def _named(text: str) -> str:
+    """What follows `ACK` or `YES`, or all of it without them."""
     said = _normal(text)
-    return int(said) if re.fullmatch(r"[1-9]", said) else None
+    found = _ACK.fullmatch(said)
+    return said if found is None else found[1] or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +104,28 @@ class Understood:
     ask: tuple[str, ...] = ()
 
 
-def understand_staff(text: str, open_pages: Sequence[str], question: Question | None) -> Understood:
-    """A staff answer, by the cases its number is paged for (newest first) and what it was asked last.
+def understand_staff(
+    text: str, open_pages: Sequence[str], question: Question | None, references: Mapping[str, str] | None = None
+) -> Understood:
+    """A staff answer, by the cases its number is paged for (newest first) and what it was asked last; `references` → those cases.
 
-    One open page is acknowledged; with several nobody guesses: the answer lists them and asks which.
+    One open page is acknowledged; with several nobody guesses: the answer lists them and asks which. A number counts in the list it
+    answers, a reference always.
     """
-    picked = choice(text)
-    if picked is not None and question is not None and question.kind == "acknowledge" and picked <= len(question.options):
-        chosen = question.options[picked - 1]
+    asked = question.options if question is not None and question.kind == "acknowledge" else ()
+    picked, named = choice(text), named_case(text)
+    chosen = asked[picked - 1] if picked is not None and picked <= len(asked) else None
+    if named is not None and (asked or is_acknowledgement(text)):
+        chosen = (references or {}).get(named)
+        if chosen is None:
+            return Understood("choice", ask=tuple(open_pages[:9])) if open_pages else Understood("nothing-open")
+    if chosen is not None:
         return Understood("acknowledge", chosen) if chosen in open_pages else Understood("nothing-open")
     if not is_acknowledgement(text):
         return Understood("message")
     if not open_pages:
         return Understood("nothing-open")
-    if len(open_pages) == 1:
+    if len(open_pages) == 1 and picked in (None, 1):
         return Understood("acknowledge", open_pages[0])
     return Understood("choice", ask=tuple(open_pages[:9]))
 

@@ -23,7 +23,7 @@ _SHOUTING = re.compile(r"\b(?!ACK\b|STOP\b|START\b|HELP\b|AM\b|PM\b)[A-Z]{4,}\b|
 @dataclass(frozen=True, slots=True)
 class Template:
     """One text. `while_status` are the case's states in which it still makes sense, `stale_after` how long; `needs` names the consent
-    without which `otherwise` is sent instead."""
+    without which `otherwise` is sent instead; `gather_after`: so many texts within a minute before the next ones leave as one, 0: never."""
 
     name: str
     audience: Literal["patient", "staff"]
@@ -35,6 +35,7 @@ class Template:
     has_link: bool = False
     is_answer: bool = False
     is_for_stopped: bool = False
+    gather_after: int = 0
 
     def fields(self) -> frozenset[str]:
         """The facts its words need."""
@@ -132,7 +133,7 @@ def _sentence(template: Template, facts: Mapping[str, str], setting: Setting) ->
 
 
 def _template(name: str, row: dict[str, Any]) -> Template:
-    known = {"audience", "text", "while", "stale_hours", "needs", "otherwise", "link", "answer", "for_stopped"}
+    known = {"audience", "text", "while", "stale_hours", "needs", "otherwise", "link", "answer", "for_stopped", "gather_after"}
     if set(row) - known:
         raise ValueError(f"template {name}: unknown {sorted(set(row) - known)}")
     return Template(
@@ -146,4 +147,5 @@ def _template(name: str, row: dict[str, Any]) -> Template:
         row.get("link", False),
         row.get("answer", False),
         row.get("for_stopped", False),
+        row.get("gather_after", 0),
     )

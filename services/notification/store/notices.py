@@ -14,7 +14,8 @@ from shared.db import Connection, Pool
 
 _STATE = (
     "notice_id, case_id, audience, template, cause, recipient, status, reason, staff_id, patient_ref, number_index, generation, facts,"
-    " is_answer, typed_by, carried_by, segments, attempt, token, tries, looks, rank, queued_at, send_at, sent_at, version"
+    " is_answer, typed_by, carried_by, segments, attempt, token, tries, looks, rank, queued_at, send_at, sent_at, version,"
+    " storm_id, storm_size"
 )
 # What the sender needs besides the state; bytes are ciphertext, times are the machine's.
 _SENDING = "seq, body, to_number, lease_until, left_at, provider_sid, traceparent"
@@ -79,6 +80,23 @@ COUNTED = """
 select patient_ref, coalesce(sent_at, send_at) as at from notices
 where patient_ref = any($1::text[]) and audience = 'patient' and not is_answer and carried_by is null
   and status in ('sending', 'sent', 'delivered', 'undelivered', 'uncertain') and coalesce(sent_at, send_at) > $2
+"""
+PAGED_AT = """
+-- When pages left to these numbers since $2; one text that told of several cases counts once. A page that waited was due days ago at most.
+select number_index, coalesce(sent_at, send_at) as at from notices
+where number_index = any($1::text[]) and audience = 'staff' and not is_answer and carried_by is null
+  and status in ('sending', 'sent', 'delivered', 'undelivered', 'uncertain')
+  and send_at > $2::timestamptz - interval '1 day' and coalesce(sent_at, send_at) > $2
+"""
+HEARD_OF_STORMS = """
+-- How many pages of these storms were heard of already, by storm and person.
+select storm_id, staff_id, count(*)::int as pages from notices where storm_id = any($1::uuid[]) group by 1, 2
+"""
+LOCK_STORM = f"""
+-- Pages that wait for the rest of their storms, by storm and person.
+select {_STATE}, {_SENDING} from notices n where n.status = 'held' and n.reason = 'storm'
+    and (n.storm_id, n.staff_id) in (select * from unnest($1::uuid[], $2::text[]))
+order by n.notice_id for update
 """
 LET_GO = """
 -- The last look before the first byte leaves: still this sender's turn, and the number has not opted out (but for the answers to that).
@@ -234,6 +252,25 @@ async def counted(conn: Connection, patient_refs: Sequence[str], since: datetime
     for row in await conn.fetch(COUNTED, list(patient_refs), since) if patient_refs else ():
         found.setdefault(row["patient_ref"], []).append(row["at"])
     return found
+
+
+async def paged_at(conn: Connection, numbers: Sequence[str], since: datetime) -> dict[str, list[datetime]]:
+    """When pages left, by number."""
+    found: dict[str, list[datetime]] = {}
+    for row in await conn.fetch(PAGED_AT, list(numbers), since) if numbers else ():
+        found.setdefault(row["number_index"], []).append(row["at"])
+    return found
+
+
+async def heard_of_storms(conn: Connection, storm_ids: Sequence[UUID]) -> dict[tuple[UUID, str], int]:
+    """How many pages of these storms are here, by storm and person."""
+    rows = await conn.fetch(HEARD_OF_STORMS, list(storm_ids))
+    return {(row["storm_id"], row["staff_id"]): row["pages"] for row in rows}
+
+
+async def lock_storm(conn: Connection, of: Sequence[tuple[UUID, str]]) -> list[Row]:
+    """Pages that wait for the rest of a storm, locked."""
+    return _rows(await conn.fetch(LOCK_STORM, [storm for storm, _ in of], [person for _, person in of])) if of else []
 
 
 async def let_go(conn: Connection, notice_id: UUID, token: int, machine_now: datetime, *, is_for_stopped: bool) -> bool:

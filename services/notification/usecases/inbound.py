@@ -67,7 +67,7 @@ async def receive(desk: Desk, tx: Transaction, text: Incoming) -> None:
     if conversation.question_at is not None and tx.now - conversation.question_at > QUESTION_LIVES:
         question = None
     if who.is_staff:
-        understood = understand_staff(text.body, list(who.pages), question)
+        understood = understand_staff(text.body, list(who.pages), question, {ref: case for case, (ref, _) in who.pages.items()})
     else:
         last = str(conversation.last_case_id) if conversation.last_case_id else None
         understood = understand_patient(text.body, list(who.cases), last, question)
@@ -111,6 +111,7 @@ async def _follow(desk: Desk, tx: Transaction, text: Incoming, conversation: Con
         kind: Literal["acknowledge", "message"] = "acknowledge" if who.is_staff else "message"
         named = who.pages if who.is_staff else who.cases
         options = ", ".join(f"{n} {named[case][0]}" for n, case in enumerate(understood.ask, 1))
+        options += f" and {len(named) - len(understood.ask)} more" if len(named) > len(understood.ask) else ""
         await _answer(desk, tx, text, "ack_list" if who.is_staff else "which_case", {"options": options})
         asked = conversation.asked(Question(kind, understood.ask), tx.now)
         await store.people.save_conversations(tx.conn, [asked])

@@ -1,6 +1,7 @@
 """What notification hears, and what it queues because of it: cases, restitutions, patients. One transaction, many facts."""
 
 import base64
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from services.notification import store
 from services.notification.domain import hear
 from services.notification.domain import notice as rules
 from services.notification.domain.hear import CaseCopy, Wish
-from services.notification.domain.judge import ConsentWord, Wait, Withhold, judge
+from services.notification.domain.judge import GATHERS, STORM, ConsentWord, Wait, Withhold, judge
 from services.notification.domain.notice import Notice
 from services.notification.store.people import Patient
 from services.notification.usecases.desk import Desk
@@ -62,7 +63,9 @@ async def take_cases(desk: Desk, tx: Transaction, facts: Sequence[Fact[Event]]) 
 
     tx.decide_each(facts, decide)
     await store.people.save_cases(tx.conn, wanted.changed.values())
+    complete = await _gather_storms(tx, wanted)
     await _save_new(tx, wanted)
+    await _release(tx, complete)
     await _cancel_pages(tx, wanted.acknowledged)
 
 
@@ -112,6 +115,7 @@ def _first(known: Directory, wish: Wish, case: CaseCopy, fact: Fact[Event], now:
         new_id(), case.case_id, wish.audience, wish.template, str(fact.envelope.id),
         f"patient:{patient_ref}" if patient_ref else f"staff:{wish.staff_id}", now, now,
         staff_id=wish.staff_id, patient_ref=patient_ref, generation=wish.generation, facts=wish.facts, is_answer=wish.is_answer,
+        storm_id=wish.storm[0] if wish.storm else None, storm_size=wish.storm[1] if wish.storm else 0,
     )  # fmt: skip
     number = known.number(draft)
     draft = replace(draft, number_index=desk.index(number) if number else None)
@@ -121,6 +125,38 @@ def _first(known: Directory, wish: Wish, case: CaseCopy, fact: Fact[Event], now:
     if isinstance(verdict, Wait):
         return rules.queued(replace(draft, status="held", send_at=verdict.until, reason=verdict.reason))
     return rules.queued(draft)
+
+
+async def _gather_storms(tx: Transaction, wanted: Wanted) -> list[tuple[UUID, str]]:
+    """Hold new pages whose storm is not complete yet, for a minute at most; gives the storms that are by now, by person."""
+    storms = Counter(of for decision, _ in wanted.decisions if (of := _storm_of(decision.state)))
+    if not storms:
+        return []
+    heard = await store.notices.heard_of_storms(tx.conn, sorted({storm_id for storm_id, _ in storms}))
+    sizes = {of: decision.state.storm_size for decision, _ in wanted.decisions if (of := _storm_of(decision.state))}
+    complete = {of for of, count in storms.items() if heard.get(of, 0) + count >= sizes[of]}
+
+    def held_back(decision: Decision[Notice]) -> Decision[Notice]:
+        page = decision.state
+        of = _storm_of(page)
+        if of is None or of in complete or page.status != "queued":
+            return decision
+        return rules.queued(replace(page, status="held", reason=STORM, send_at=tx.now + GATHERS))
+
+    wanted.decisions = [(held_back(decision), fact) for decision, fact in wanted.decisions]
+    return sorted(of for of in complete if of in heard)
+
+
+async def _release(tx: Transaction, complete: Sequence[tuple[UUID, str]]) -> None:
+    """The pages of these storms that waited leave now."""
+    decisions = [rules.gathered(row.notice, tx.now) for row in await store.notices.lock_storm(tx.conn, complete)]
+    for decision in decisions:
+        tx.apply(decision)
+    await store.notices.save(tx.conn, [decision.state for decision in decisions])
+
+
+def _storm_of(page: Notice) -> tuple[UUID, str] | None:
+    return (page.storm_id, page.staff_id) if page.storm_id is not None and page.staff_id is not None else None
 
 
 async def _save_new(tx: Transaction, wanted: Wanted) -> None:

@@ -3,12 +3,21 @@
 import hashlib
 import re
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from services.notification.usecases import notices_of
-from shared.contracts.cases import AcknowledgementExpired, CaseAcknowledged, CaseResolved, EscalationStepped
+from shared.contracts.cases import (
+    AcknowledgementExpired,
+    CaseAcknowledged,
+    CaseEvent,
+    CaseResolved,
+    EscalationStepped,
+    Storm,
+    TargetBreached,
+)
 from shared.contracts.patients import Consent
 from shared.contracts.restitutions import RestitutionSettled
 from shared.kernel.ids import new_id
@@ -156,6 +165,74 @@ async def test_a_restitution_of_a_case_not_heard_of_yet_waits(world: World) -> N
         status="settled",
     )  # fmt: skip
     assert await world.hears(settled) == ["waiting"]
+
+
+def storm_of(world: World, size: int) -> list[CaseEvent]:
+    """So many cases that wake Ana at one moment, as escalation tells of them."""
+    told: dict[str, Any] = {
+        "milestone": "acknowledge",
+        "due_at": NOON,
+        "page": ("ana",),
+        "storm": Storm(storm_id=new_id(), pages={"ana": size}),
+    }
+    return [world.case(TargetBreached, patient_ref=None, reference=f"AM-000{n}-00", **told) for n in range(size)]
+
+
+async def test_18_a_storm_across_batches_is_one_page_with_a_list_once_its_last_case_is_heard(world: World) -> None:
+    cases = storm_of(world, 5)
+    for batch in (cases[:2], cases[2:4]):
+        await world.hears(*batch)
+        await world.runs()
+        assert world.sms.to(MANAGER) == []
+    await world.hears(cases[4])
+    await world.runs()
+    (page,) = world.sms.to(MANAGER)
+    assert "5 cases need you: AM-0000-00, AM-0001-00, AM-0002-00, AM-0003-00 and 1 more." in page
+    await world.passes(timedelta(minutes=5))
+    assert len(world.sms.to(MANAGER)) == 1
+
+
+async def test_18_a_storm_whose_last_case_never_comes_waits_a_minute(world: World) -> None:
+    await world.hears(*storm_of(world, 3)[:2])
+    await world.passes(timedelta(seconds=59))
+    assert world.sms.to(MANAGER) == []
+    await world.passes(timedelta(seconds=1))
+    assert "2 cases need you" in world.sms.to(MANAGER)[0]
+
+
+async def test_18_what_comes_within_the_minute_after_a_page_follows_as_one(world: World) -> None:
+    breached = [
+        world.case(TargetBreached, milestone="acknowledge", due_at=NOON, page=("ana",), patient_ref=None, reference=f"AM-000{n}-00")
+        for n in range(4)
+    ]
+    for n, event in enumerate(breached):
+        await world.passes(timedelta(seconds=10 if n else 0))
+        await world.hears(event)
+        await world.runs()
+    assert len(world.sms.to(MANAGER)) == 1, "the first at once"
+    await world.passes(timedelta(seconds=30))
+    first, second = world.sms.to(MANAGER)
+    assert "AM-0000-00" in first and "3 cases need you: AM-0001-00, AM-0002-00, AM-0003-00." in second
+    assert world.clock.now() == NOON + timedelta(seconds=60)
+
+
+async def test_18_an_owner_is_told_of_three_new_cases_one_by_one_and_of_more_together(world: World) -> None:
+    for n in range(5):
+        await world.hears(world.case(page=("ana",), patient_ref=None, reference=f"AM-000{n}-00"))
+        await world.runs()
+    assert len(world.sms.to(MANAGER)) == 3
+    await world.passes(timedelta(seconds=60))
+    assert "2 cases need you: AM-0003-00, AM-0004-00." in world.sms.to(MANAGER)[3]
+
+
+async def test_16_an_acknowledgement_takes_its_case_out_of_a_storm_that_waits(world: World) -> None:
+    first, second, third = storm_of(world, 3)
+    await world.hears(first, second)
+    await world.hears(acknowledged(world, first.case_id))
+    await world.hears(third)
+    await world.runs()
+    (page,) = world.sms.to(MANAGER)
+    assert "2 cases need you: AM-0001-00, AM-0002-00." in page
 
 
 async def test_many_pages_to_one_person_are_one_with_a_list(world: World) -> None:

@@ -134,7 +134,7 @@ def test_without_a_patient_only_staff_hear() -> None:
 def test_a_step_pages_its_people_and_a_warning_goes_to_the_owner() -> None:
     step = EscalationStepped.model_validate(BASE | {"step": 2, "due_at": NOW, "page": ("rita",), "generation": 2})
     assert [(w.template, w.staff_id, w.generation) for w in hear.on_case(step, "Elm", None, NOW)] == [("page_again", "rita", 2)]
-    risk = TargetAtRisk.model_validate(BASE | {"milestone": "contact", "percent": 50, "due_at": NOW})
+    risk = TargetAtRisk.model_validate(BASE | {"milestone": "contact", "percent": 50, "due_at": NOW, "page": ("ana",)})
     assert [(w.template, w.staff_id) for w in hear.on_case(risk, "Elm", None, NOW)] == [("warning", "ana")]
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.notification.domain import plain, reads_as, segment
 from services.notification.domain.replies import Question, understand_patient, understand_staff
 from services.notification.domain.window import e164
+from shared.kernel.ids import reference
 
 pytestmark = pytest.mark.unit
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -72,6 +73,27 @@ def test_ack_answers_the_only_open_page_else_asks_which() -> None:
     assert understand_staff("2", ["b", "a"], Question("acknowledge", which.ask)).case_id == "a"
     assert understand_staff("2", ["b"], Question("acknowledge", which.ask)).kind == "nothing-open"
     assert understand_staff("on my way", ["b"], None).kind == "message"
+
+
+def test_40_ack_with_a_number_or_a_reference_picks_and_nobody_guesses() -> None:
+    first, second = reference(1), reference(2)
+    references = {first: "a", second: "b"}
+    asked = Question("acknowledge", ("b", "a"))
+
+    def said(text: str, pages: list[str], question: Question | None) -> tuple[str, str | None]:
+        found = understand_staff(text, pages, question, references)
+        return found.kind, found.case_id
+
+    assert said("ACK 2", ["b", "a"], asked) == said("2", ["b", "a"], asked) == ("acknowledge", "a")
+    assert said(f"ack {first.lower()}", ["b", "a"], None) == said(f"yes {first}!", ["b", "a"], None) == ("acknowledge", "a")
+    assert said(second, ["b", "a"], asked) == ("acknowledge", "b"), "a bare reference answers the question"
+    assert said(second, ["b", "a"], None) == ("message", None), "without a question it is words"
+    assert said("ACK 2", ["b", "a"], None) == ("choice", None), "a number without a list is not guessed"
+    assert said("ACK 7", ["b", "a"], asked) == ("choice", None)
+    assert said(f"ACK {reference(3)}", ["b", "a"], None) == ("choice", None), "a case that this number was not paged for"
+    assert said(f"ACK {reference(3)}", [], None) == ("nothing-open", None)
+    assert said("ACK 1", ["a"], None) == said("YES", ["a"], None) == ("acknowledge", "a")
+    assert said("yes, I called them", ["a"], None) == ("message", None)
 
 
 def test_a_patients_answer_goes_to_the_case_last_texted_and_is_never_guessed() -> None:
