@@ -7,6 +7,7 @@ known at that moment; the answer is send, wait until, or withhold with a reason,
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from services.notification.domain.hear import FRESH
 from services.notification.domain.notice import Notice
@@ -29,7 +30,7 @@ class ConsentWord:
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """Who is to be texted, as known now. `consents`: the newest word per purpose. `sent_at`: texts of the last week that count; for staff,
-    pages of the last minute."""
+    those of the last minute that crowd this one."""
 
     number: str | None
     has_opted_out: bool = False
@@ -38,6 +39,15 @@ class Recipient:
     zones: tuple[str, ...] = ()
     state: str | None = None
     sent_at: tuple[datetime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A text that left to a member of staff: when, about which case (the first, where it lists several), under which template."""
+
+    at: datetime
+    case_id: UUID | None
+    template: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,8 @@ def may_merge(notices: Sequence[Notice]) -> list[list[Notice]]:
     return list(groups.values())
 
 
+# What asks somebody to take a case.
+PAGES = frozenset({"page", "page_again", "assigned"})
 # Who was texted just now is not texted again for this long: what comes meanwhile leaves as one text. Business time.
 GATHERS = timedelta(seconds=60)
 STORM = "storm"
@@ -116,6 +128,12 @@ def _gathers(notice: Notice, template: Template, to: Recipient, now: datetime) -
     recent = [at for at in to.sent_at if at > now - GATHERS]
     most = 1 if notice.storm_size else template.gather_after
     return Wait(max(recent) + GATHERS, STORM) if most and len(recent) >= most else Go()
+
+
+def crowding(notice: Notice, texts: Iterable[Told]) -> tuple[datetime, ...]:
+    """When the texts left that make a page part of a crowd: those about other cases, which ask to be taken where it does."""
+    asks = notice.template in PAGES
+    return tuple(text.at for text in texts if text.case_id != notice.case_id and (text.template in PAGES or not asks))
 
 
 _RECEIPTS = frozenset({"receipt", "attached"})

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.notification.domain.judge import Told
 from services.notification.domain.notice import Notice
 from shared.db import Connection, Pool
 
@@ -83,7 +84,7 @@ where patient_ref = any($1::text[]) and audience = 'patient' and not is_answer a
 """
 PAGED_AT = """
 -- When pages left to these numbers since $2; one text that told of several cases counts once. A page that waited was due days ago at most.
-select number_index, coalesce(sent_at, send_at) as at from notices
+select number_index, coalesce(sent_at, send_at) as at, case_id, template from notices
 where number_index = any($1::text[]) and audience = 'staff' and not is_answer and carried_by is null
   and status in ('sending', 'sent', 'delivered', 'undelivered', 'uncertain')
   and send_at > $2::timestamptz - interval '1 day' and coalesce(sent_at, send_at) > $2
@@ -254,11 +255,11 @@ async def counted(conn: Connection, patient_refs: Sequence[str], since: datetime
     return found
 
 
-async def paged_at(conn: Connection, numbers: Sequence[str], since: datetime) -> dict[str, list[datetime]]:
-    """When pages left, by number."""
-    found: dict[str, list[datetime]] = {}
+async def paged_at(conn: Connection, numbers: Sequence[str], since: datetime) -> dict[str, list[Told]]:
+    """The pages that left, by number."""
+    found: dict[str, list[Told]] = {}
     for row in await conn.fetch(PAGED_AT, list(numbers), since) if numbers else ():
-        found.setdefault(row["number_index"], []).append(row["at"])
+        found.setdefault(row["number_index"], []).append(Told(row["at"], row["case_id"], row["template"]))
     return found
 
 

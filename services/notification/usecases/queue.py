@@ -11,7 +11,7 @@ from services.notification import store
 from services.notification.domain import hear
 from services.notification.domain import notice as rules
 from services.notification.domain.hear import CaseCopy, Wish
-from services.notification.domain.judge import GATHERS, STORM, ConsentWord, Wait, Withhold, judge
+from services.notification.domain.judge import GATHERS, PAGES, STORM, ConsentWord, Wait, Withhold, judge
 from services.notification.domain.notice import Notice
 from services.notification.store.people import Patient
 from services.notification.usecases.desk import Desk
@@ -172,14 +172,11 @@ async def _cancel_pages(tx: Transaction, acknowledged: dict[UUID, int]) -> None:
     changed = []
     for row in rows:
         page = row.notice
-        if page.case_id is not None and (page.generation or 0) <= acknowledged[page.case_id] and page.template in _PAGES:
+        if page.case_id is not None and (page.generation or 0) <= acknowledged[page.case_id] and page.template in PAGES:
             decision = rules.withheld(page, "acknowledged", tx.now)
             tx.apply(decision)
             changed.append(decision.state)
     await store.notices.save(tx.conn, changed)
-
-
-_PAGES = frozenset({"page", "page_again", "assigned"})
 
 
 def _patient(event: PatientChanged) -> Patient:

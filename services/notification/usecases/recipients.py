@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.notification import store
 from services.notification.domain.hear import CaseCopy
-from services.notification.domain.judge import GATHERS, ConsentWord, Recipient, current
+from services.notification.domain.judge import GATHERS, ConsentWord, Recipient, Told, crowding, current
 from services.notification.domain.notice import Notice
 from services.notification.domain.window import WEEK, zones_of
 from services.notification.store.people import Conversation, Patient
@@ -31,7 +31,7 @@ class Directory:
     consents: Mapping[str, Sequence[ConsentWord]]
     conversations: Mapping[str, Conversation]
     sent: Mapping[str, Sequence[datetime]]
-    paged: Mapping[str, Sequence[datetime]]
+    paged: Mapping[str, Sequence[Told]]
 
     def location(self, location_id: str) -> reference.Location:
         """The store. Raises Unready where the directory has not told of it yet."""
@@ -58,7 +58,7 @@ class Directory:
         conversation = self.conversations.get(self.desk.index(number))
         has_opted_out = conversation is not None and conversation.opted_out_at is not None
         if notice.audience == "staff" or notice.patient_ref is None:
-            return Recipient(number, has_opted_out, sent_at=tuple(self.paged.get(self.desk.index(number), ())))
+            return Recipient(number, has_opted_out, sent_at=crowding(notice, self.paged.get(self.desk.index(number), ())))
         agreed, refused = current(self.consents.get(notice.patient_ref, ()))
         store_zone, state = self.zone_and_state(notice)
         sent_at = tuple(self.sent.get(notice.patient_ref, ()))

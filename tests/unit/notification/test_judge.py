@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import services.notification
 from services.notification.domain import templates
-from services.notification.domain.judge import ConsentWord, Go, Recipient, Wait, Withhold, current, judge, may_merge
+from services.notification.domain.judge import ConsentWord, Go, Recipient, Told, Wait, Withhold, crowding, current, judge, may_merge
 from services.notification.domain.notice import Notice
 from services.notification.domain.window import Rules, Window, free_at, opens_at, zones_of
 
@@ -135,3 +135,30 @@ def test_what_waited_becomes_one_text_but_typed_words_go_alone() -> None:
     typed = notice("typed", notice_id=UUID(int=3), typed_by="staff:ana")
     other = notice("receipt", notice_id=UUID(int=4), case_id=UUID(int=8))
     assert [[n.notice_id.int for n in group] for group in may_merge([first, second, typed, other])] == [[1, 2], [3], [4]]
+
+
+def page(template: str = "page_again", **changes: object) -> Notice:
+    return notice(template, audience="staff", staff_id="ana", patient_ref=None, **changes)
+
+
+def test_18_a_page_waits_for_the_minute_after_one_about_another_case_and_only_then() -> None:
+    other, own = Told(NOON, UUID(int=8), "page"), Told(NOON, UUID(int=9), "page")
+    warned = Told(NOON, UUID(int=8), "warning")
+    later = NOON + timedelta(seconds=20)
+
+    def waits(n: Notice, *told: Told) -> bool:
+        return verdict(n, Recipient("+12125550101", sent_at=crowding(n, told)), later) != Go()
+
+    assert verdict(page(), Recipient("+12125550101", sent_at=(NOON,)), later) == Wait(NOON + timedelta(seconds=60), "storm")
+    assert verdict(page(), Recipient("+12125550101", sent_at=(NOON,)), NOON + timedelta(seconds=60)) == Go()
+    assert waits(page(), other)
+    assert not waits(page(), own), "the next word on the same case is no crowd"
+    assert not waits(page(), warned), "a warning delays no call for help"
+    assert waits(page("warning"), warned) and waits(page("warning"), other)
+
+
+def test_18_an_owner_hears_of_three_new_cases_one_by_one_unless_they_are_a_storm() -> None:
+    two, three = (Recipient("+12125550101", sent_at=(NOON,) * n) for n in (2, 3))
+    assert verdict(page("page"), two) == Go() and verdict(page("page"), three) != Go()
+    assert verdict(page("page", storm_id=UUID(int=3), storm_size=4), replace(two, sent_at=(NOON,))) != Go()
+    assert verdict(page("ack_list"), three) == Go()
