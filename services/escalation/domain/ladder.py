@@ -133,7 +133,6 @@ def wake(turn: Turn) -> None:
 def _go_on(turn: Turn) -> None:
     """A new generation climbs on from the level reached."""
     _next_step(turn, turn.now, turn.case.plan.ladder.at_level(turn.case.level), 0)
-    _watch_shifts(turn)
 
 
 def replan_step(turn: Turn) -> None:
@@ -146,6 +145,7 @@ def replan_step(turn: Turn) -> None:
 def _next_step(turn: Turn, since: datetime, rung: int, repeat: int) -> None:
     """What follows the page of a rung at `since`: the same one again, or the next after its wait."""
     _set_step(turn, since, *turn.case.plan.ladder.after(rung, repeat))
+    _watch_shifts(turn)
 
 
 def _set_step(turn: Turn, since: datetime, at: int, repeat: int, not_before: datetime | None = None) -> None:
