@@ -111,7 +111,7 @@ async def test_a_case_nobody_took_is_handed_to_the_next_shift(amends: Amends, sh
     timeline = await amends.items(f"/v1/cases/{reference}/timeline")
     assert any("The shift of Lee Example is over and nobody has taken the case on." in line["text"] for line in timeline)
     assert (await amends.get(f"/v1/cases/{reference}"))["owner"] == {"staff_id": LEE}
-    await amends.answer(PHONES[ANA], "ACK")
+    await amends.answer(PHONES[ANA], f"ACK {reference}")
     assert (await amends.get(f"/v1/cases/{reference}"))["acknowledged_by"] == ANA
 
 
