@@ -55,7 +55,7 @@ async def test_a_manager_takes_the_case_on_hears_the_story_and_the_patient_finds
     assert (await amends.case_of(wanda.ref))["acknowledged_by"] == "ana"
 
     # Resolving before the story was heard is refused in words.
-    await page.locator("summary", has_text="Resolve").click()
+    await page.locator("#work summary", has_text="Resolve").click()
     await page.get_by_role("button", name="Resolve the case").click()
     await expect(page.get_by_role("alert")).to_contain_text("story")
 
