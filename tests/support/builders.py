@@ -19,6 +19,7 @@ PHONES = {
 }  # fmt: skip
 
 _numbers = count(1)
+_patients = count(1)
 
 
 def group() -> dict[str, Any]:
@@ -58,7 +59,7 @@ class Patient:
     """A patient of the group with a reference and a number of their own, so that stories do not meet."""
 
     def __init__(self, name: str, *, payer: str = "commercial", consents: tuple[str, ...] = ("care", "compensation")) -> None:
-        number = next(_numbers)
+        number = next(_patients)
         self.ref = f"P-{name.split()[0]}-{number}"
         self.name, self.payer, self.consents = name, payer, consents
         # 555-01xx has a hundred numbers an area; the areas below all lie in the zone of the stores.
