@@ -26,6 +26,7 @@ from tests.support.builders import MORNING
 from tests.support.eventually import eventually
 from tests.support.servers import Database
 
+ROOT = Path(__file__).parents[2]
 READY_SECONDS, STOP_SECONDS = 90.0, 20.0
 # Processes of their own live in the machine's time: the hour of the stories, or now where that has not come yet.
 PAST = min(MORNING, machine_now())
@@ -39,6 +40,7 @@ class Member:
     port: int
     environ: Mapping[str, str]
     log: Path
+    code: Path
     _running: asyncio.subprocess.Process | None = None
 
     @property
@@ -62,8 +64,8 @@ class Member:
         """Start it; `ready` waits until it is."""
         with self.log.open("ab") as log:
             self._running = await asyncio.create_subprocess_exec(
-                *words("serve", self.service, "--port", str(self.port)), env=dict(self.environ), stdin=asyncio.subprocess.DEVNULL,
-                stdout=log, stderr=log, start_new_session=True,
+                *words("serve", self.service, "--port", str(self.port)), env=dict(self.environ), cwd=self.code,
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         return self
 
@@ -96,19 +98,20 @@ class Member:
 
 @dataclass
 class Fleet:
-    """The processes by service, and everything that a further process or a command needs."""
+    """The processes by service, and everything that a further process or a command needs. `code` is the version that runs."""
 
     environ: dict[str, str]
     folder: Path
     owner: dict[str, str]
+    code: Path = ROOT
     members: dict[str, Member] = field(default_factory=dict)
     others: list[Member] = field(default_factory=list)
 
-    def member(self, service: str, *, port: int | None = None) -> Member:
-        """A process of a service, not started yet; with a port of its own, one more beside the first."""
+    def member(self, service: str, *, port: int | None = None, code: Path | None = None) -> Member:
+        """A process of a service, not started yet, one more beside the first; `code`: of another version."""
         number = len(self.others)
         settings = {**self.environ, **_own(self.owner, service)}
-        made = Member(service, port or free_ports(1)[0], settings, self.folder / f"{service}-{number}.log")
+        made = Member(service, port or free_ports(1)[0], settings, self.folder / f"{service}-{number}.log", code or self.code)
         self.others.append(made)
         return made
 
@@ -124,28 +127,38 @@ class Fleet:
             if isinstance(outcome, BaseException):
                 await member.kill()
 
-    async def command(self, *said: str) -> tuple[int, str, str]:
+    async def command(self, *said: str, code: Path | None = None) -> tuple[int, str, str]:
         """A command beside it, with the owner's power: exit code, what it prints, what it complains of."""
-        return await command(*said, environ={**self.environ, **self.owner})
+        return await command(*said, environ={**self.environ, **self.owner}, code=code or self.code)
+
+    async def must(self, *said: str) -> str:
+        """A command that succeeds; gives what it prints."""
+        code, out, complaint = await self.command(*said)
+        assert code == 0, complaint
+        return out
+
+    def all(self) -> list[Member]:
+        """Every process that was made, the first of each service first."""
+        return [*self.members.values(), *self.others]
 
 
-async def command(*said: str, environ: Mapping[str, str]) -> tuple[int, str, str]:
+async def command(*said: str, environ: Mapping[str, str], code: Path = ROOT) -> tuple[int, str, str]:
     """One command to its end."""
     ran = await asyncio.create_subprocess_exec(
-        *words(*said), env=dict(environ), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+        *words(*said), env=dict(environ), cwd=code, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
     out, err = await asyncio.wait_for(ran.communicate(), READY_SECONDS)
     assert ran.returncode is not None, "it has ended"
     return ran.returncode, out.decode().strip(), err.decode().strip()
 
 
 @contextlib.asynccontextmanager
-async def fleet(database: Database, bootstrap_servers: str, folder: Path, **more: str) -> AsyncIterator[Fleet]:
-    """A migrated database and six processes, not started yet; none is left at the end. `more` are further settings of all of them."""
+async def fleet(database: Database, bootstrap_servers: str, folder: Path, code: Path = ROOT, /, **more: str) -> AsyncIterator[Fleet]:
+    """A migrated database and six processes of the version `code`, not started yet; none is left at the end. `more`: further settings."""
     ports = dict(zip(ALL_SERVICES, free_ports(len(ALL_SERVICES)), strict=True))
-    made = Fleet(settings_of(bootstrap_servers, ports) | more, folder, owner_of(database))
-    code, _, complaint = await made.command("migrate")
-    assert code == 0, complaint
+    made = Fleet(settings_of(bootstrap_servers, ports) | more, folder, owner_of(database), code)
+    await made.must("migrate")
     for service, port in ports.items():
         made.members[service] = made.member(service, port=port)
     made.others.clear()
@@ -168,7 +181,6 @@ def settings_of(bootstrap_servers: str, ports: Mapping[str, int]) -> dict[str, s
         "AMENDS_SIGN_IN__ASSERTION_PRIVATE_KEY": private,
         "AMENDS_SIGN_IN__ASSERTION_PUBLIC_KEY": public,
         **{f"AMENDS_URLS__{service.upper()}": f"http://localhost:{port}" for service, port in ports.items()},
-        "AMENDS_SIGN_IN__DEMO_PEOPLE": "true",
         "AMENDS_SMS__ACCOUNT_SID": "AC" + secrets.token_hex(16),
         "AMENDS_SMS__AUTH_TOKEN": secrets.token_hex(16),
         "AMENDS_SMS__FROM_NUMBER": "+12025550100",
