@@ -7,9 +7,9 @@ from faststream.kafka import KafkaBroker
 from services.escalation import usecases
 from services.escalation.usecases import Desk
 from shared.contracts.incidents import INCIDENTS
-from shared.contracts.notices import NOTICES
+from shared.contracts.notices import NOTICES, NoticeDelivered, ReplyUnderstood
 from shared.contracts.patients import PATIENTS
-from shared.contracts.restitutions import RESTITUTIONS
+from shared.contracts.restitutions import RESTITUTIONS, RestitutionOffered
 from shared.messaging import Batch, listen
 
 
@@ -24,10 +24,10 @@ def subscribe(broker: KafkaBroker, desk: Desk) -> None:
     async def on_incident(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_incidents, desk))
 
-    @listen(broker, desk.engine, RESTITUTIONS)
+    @listen(broker, desk.engine, RESTITUTIONS, only=(RestitutionOffered,))
     async def on_restitution(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_restitutions, desk))
 
-    @listen(broker, desk.engine, NOTICES)
+    @listen(broker, desk.engine, NOTICES, only=(NoticeDelivered, ReplyUnderstood))
     async def on_notice(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_notices, desk))

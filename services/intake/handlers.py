@@ -6,7 +6,7 @@ from faststream.kafka import KafkaBroker
 
 from services.intake import usecases
 from services.intake.usecases import Desk
-from shared.contracts.cases import CASES
+from shared.contracts.cases import CASES, CaseOpened, IncidentAttached
 from shared.contracts.flow import INGRESS
 from shared.contracts.notices import NOTICES
 from shared.messaging import Batch, listen
@@ -19,10 +19,10 @@ def subscribe(broker: KafkaBroker, desk: Desk) -> None:
     async def on_ingress(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_ingress, desk), foreign=True)
 
-    @listen(broker, desk.engine, CASES)
+    @listen(broker, desk.engine, CASES, only=(CaseOpened, IncidentAttached))
     async def on_case(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_cases, desk))
 
-    @listen(broker, desk.engine, NOTICES)
+    @listen(broker, desk.engine, NOTICES, only=())
     async def on_notice(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_notices, desk))

@@ -8,7 +8,7 @@ from pathlib import Path
 from services.notification import api, handlers, timers, usecases
 from services.notification.domain import templates
 from services.notification.domain.window import Rules, Window
-from services.notification.gateway import UNSET, NoProvider, provider
+from services.notification.gateway import UNSET, NoProvider, SmsGateway, provider
 from services.notification.usecases import Desk
 from shared.runtime import Host, Service
 from shared.settings import Sms, Texting
@@ -16,12 +16,15 @@ from shared.settings import Sms, Texting
 HERE = Path(__file__).parent
 
 
-def build(host: Host) -> Service:
-    """Notification, ready to start. Raises ValueError where the SMS provider's account is set in part."""
+def build(host: Host, *, gateway: SmsGateway | None = None) -> Service:
+    """Notification, ready to start; `gateway` is who sends texts, the provider of the settings without one.
+
+    Raises ValueError where that provider's account is set in part.
+    """
     engine = host.engine("notification", schema=HERE / "schema")
     sms: Sms = host.settings.sms
     token = sms.auth_token.get_secret_value() if sms.auth_token else None
-    gateway = provider(sms.account_sid, token, sms.from_number, host.public_url + api.STATUS, sms.base_url)
+    gateway = gateway or provider(sms.account_sid, token, sms.from_number, host.public_url + api.STATUS, sms.base_url)
     has_provider = not isinstance(gateway, NoProvider)
     desk = Desk(
         engine=engine,

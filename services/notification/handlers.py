@@ -8,7 +8,7 @@ from services.notification import usecases
 from services.notification.usecases import Desk
 from shared.contracts.cases import CASES
 from shared.contracts.patients import PATIENTS
-from shared.contracts.restitutions import RESTITUTIONS
+from shared.contracts.restitutions import RESTITUTIONS, RestitutionOffered, RestitutionSettled
 from shared.messaging import Batch, listen
 
 
@@ -23,6 +23,6 @@ def subscribe(broker: KafkaBroker, desk: Desk) -> None:
     async def on_case(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_cases, desk))
 
-    @listen(broker, desk.engine, RESTITUTIONS)
+    @listen(broker, desk.engine, RESTITUTIONS, only=(RestitutionOffered, RestitutionSettled))
     async def on_restitution(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_restitutions, desk))

@@ -18,6 +18,6 @@ def subscribe(broker: KafkaBroker, desk: Desk) -> None:
     async def on_case(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_cases, desk))
 
-    @listen(broker, desk.engine, NOTICES)
+    @listen(broker, desk.engine, NOTICES, only=())
     async def on_notice(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_notices, desk))

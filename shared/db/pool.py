@@ -3,12 +3,11 @@
 Called by the runtime. Invariant: a connection of a service sees its own schema only (the role is refused elsewhere).
 """
 
-import json
 from datetime import datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import asyncpg
+import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 if TYPE_CHECKING:
@@ -58,17 +57,24 @@ def _is_gone(conn: Connection) -> bool:
         return True
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, default=_plain, separators=(",", ":"))
+# Decimals are written as their text, never as a float; what JSON lacks as its text too. Bytes that are JSON already go as `msgspec.Raw`.
+_JSON: Final = msgspec.json.Encoder(
+    decimal_format="string", enc_hook=lambda value: value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)
+)
+# What the binary form of jsonb begins with.
+_JSONB: Final = b"\x01"
 
 
-def _plain(value: Any) -> Any:
-    """Decimals as their text (never a float); everything else that JSON lacks as its text too."""
-    return str(value) if isinstance(value, Decimal) or not hasattr(value, "model_dump") else value.model_dump(mode="json")
+def _dump(value: Any) -> bytes:
+    return _JSONB + _JSON.encode(value)
+
+
+def _load(sent: bytes) -> Any:
+    return msgspec.json.decode(memoryview(sent)[1:])
 
 
 async def _prepare(connection: Any) -> None:
-    await connection.set_type_codec("jsonb", encoder=_dump, decoder=json.loads, schema="pg_catalog")
+    await connection.set_type_codec("jsonb", encoder=_dump, decoder=_load, schema="pg_catalog", format="binary")
 
 
 async def open_pool(dsn: str, *, schema: str, size: int = 8) -> Pool:

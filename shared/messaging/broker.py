@@ -18,7 +18,8 @@ from faststream.exceptions import StopConsume
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
-from shared.contracts.flow import TOPICS, Topic
+from shared.contracts.envelope import Event
+from shared.contracts.flow import BY_NAME, TOPICS, Topic
 from shared.db import Pool
 from shared.messaging.consumer import Batch, Engine, Halted
 from shared.messaging.records import Record
@@ -29,6 +30,9 @@ Handler = Callable[[Batch], Awaitable[None]]
 
 BATCH_RECORDS: Final = 500
 COMMIT_EVERY: Final = 0.2
+# A fetch that follows a batch of several waits this long for more to come, unless so many bytes are there at once: a hundred small batches
+# cost many times what one of a hundred costs. One that follows a single event does not wait.
+GATHER_MS, GATHER_BYTES = 10, 1 << 18
 # Without events for so long, a topic's fetches may be held by the broker for longer; the first event ends the one under way at once.
 IDLE_AFTER: Final = 2.0
 IDLE_WAIT_MS: Final = 1000
@@ -49,12 +53,16 @@ def make_broker(bootstrap_servers: str) -> KafkaBroker:
     return KafkaBroker(bootstrap_servers, apply_types=False, allow_auto_create_topics=False, logger=None, graceful_timeout=5.0)
 
 
-def listen(broker: KafkaBroker, engine: Engine, topic: str, *, fetch_max_wait_ms: int = 25) -> Callable[[Handler], Handler]:
+def listen(
+    broker: KafkaBroker, engine: Engine, topic: str, *, only: Sequence[type[Event]] | None = None, fetch_max_wait_ms: int = 25
+) -> Callable[[Handler], Handler]:
     """Subscribe the decorated handler to `topic` in the service's group.
 
+    `only`: the types that it does something about, all without; the topic's others are done when they come, unread.
     `fetch_max_wait_ms`: how long the broker holds a fetch while events come; data on a just drained partition waits that long (measured).
     """
     log = logs.get("broker", service=engine.name, topic=topic)
+    passed_over = skipped(topic, only)
 
     def decorate(handler: Handler) -> Handler:
         subscriber = broker.subscriber(
@@ -79,10 +87,17 @@ def listen(broker: KafkaBroker, engine: Engine, topic: str, *, fetch_max_wait_ms
             nonlocal relaxing
             if relaxing is not None:
                 relaxing.cancel()
-            _hold(subscriber, fetch_max_wait_ms)
+            if len(batch.records) > 1:
+                _hold(subscriber, GATHER_MS, GATHER_BYTES)
+            else:
+                _hold(subscriber, fetch_max_wait_ms)
             relaxing = asyncio.get_running_loop().call_later(IDLE_AFTER, _hold, subscriber, IDLE_WAIT_MS)
+            wanted = (
+                [record for record in batch.records if record.header_bytes("ce_type") not in passed_over] if passed_over else batch.records
+            )
             try:
-                await handler(batch)
+                if wanted:
+                    await handler(Batch(wanted))
             except asyncio.CancelledError:
                 raise
             except Exception as error:
@@ -99,13 +114,23 @@ def listen(broker: KafkaBroker, engine: Engine, topic: str, *, fetch_max_wait_ms
     return decorate
 
 
-def _hold(subscriber: Any, milliseconds: int) -> None:
-    """From its next fetch on, the broker may hold it so long: an idle process at a busy pace spends a quarter of a core on fetches.
+def skipped(topic: str, only: Sequence[type[Event]] | None) -> frozenset[bytes]:
+    """The types of a topic, as they stand in a header, that its listener does nothing about. What is not known at all is not among them."""
+    if only is None:
+        return frozenset()
+    assert {cls.topic for cls in only} <= {topic}, "a listener names types of its own topic"
+    return frozenset(cls.type_name.encode() for cls in BY_NAME[topic].events if cls not in only)
+
+
+def _hold(subscriber: Any, milliseconds: int, size: int = 1) -> None:
+    """From its next fetch on, the broker may hold it so long, or until so many bytes are there: an idle process at a busy pace spends a
+    quarter of a core on fetches.
 
     aiokafka has no public way to change it.
     """
     if subscriber.consumer is not None:
         subscriber.consumer._fetcher._fetch_max_wait_ms = milliseconds
+        subscriber.consumer._fetcher._fetch_min_bytes = size
 
 
 def group_of(service: str, topic: str) -> str:

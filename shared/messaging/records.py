@@ -34,15 +34,20 @@ class Record:
     value: bytes | None
     headers: Headers
 
-    def header(self, name: str) -> str | None:
-        """The first header of that name as text; None where absent, null or not UTF-8."""
+    def header_bytes(self, name: str) -> bytes | None:
+        """The first header of that name that is not null, as it came."""
         for found, value in self.headers:
             if found == name and value is not None:
-                try:
-                    return value.decode()
-                except UnicodeDecodeError:
-                    return None
+                return value
         return None
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name as text; None where absent, null or not UTF-8."""
+        value = self.header_bytes(name)
+        try:
+            return None if value is None else value.decode()
+        except UnicodeDecodeError:
+            return None
 
     @property
     def ce_id(self) -> UUID | None:

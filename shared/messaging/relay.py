@@ -29,6 +29,7 @@ from shared.telemetry.metrics import EVENTS_RELAYED, RELAY_RESTARTS
 CHUNK: Final = 1000
 IN_FLIGHT_MAX: Final = 10_000
 POLL: Final = 1.0
+GATHER: Final = 0.01
 KEEP_POSITION_EVERY: Final = 0.2
 BACKOFF_MAX: Final = 2.0
 LIVED_LONG: Final = 10.0
@@ -139,7 +140,11 @@ class Relay:
             producer = AIOKafkaProducer(
                 bootstrap_servers=self._servers, enable_idempotence=True, max_batch_size=1 << 20, request_timeout_ms=10_000
             )
-            await producer.start()
+            try:
+                await producer.start()
+            except BaseException:
+                await _abort(producer)
+                raise
             self._in_flight.clear()
             self._reached = Position(row["since"], row["upto"], row["last_seq"])
             self._epoch, self._retold = row["epoch"], row["retold"]
@@ -178,8 +183,12 @@ class Relay:
                 if await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, self._epoch) != "UPDATE 1":
                     raise Fenced
                 kept, kept_at = reached, now
-            if position == before and await self._is_slow_poll() and await conn.fetchval(EPOCH) != self._epoch:
-                raise Fenced
+            if position == before:
+                if await self._is_slow_poll() and await conn.fetchval(EPOCH) != self._epoch:
+                    raise Fenced
+            elif 1 < len(rows) < CHUNK:
+                # One event alone goes at once; where several come, the next ones are worth gathering.
+                await asyncio.sleep(GATHER)
 
     async def _is_slow_poll(self) -> bool:
         """Rest until woken, until something in flight is acknowledged, or until the slow poll: True then."""

@@ -3,8 +3,8 @@
 Locks are taken in the order of the ids, so two transactions that wake the same notices wait for one another instead of dying.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,32 +13,46 @@ from services.notification.domain.judge import Told
 from services.notification.domain.notice import Notice
 from shared.db import Connection, Pool
 
-_STATE = (
-    "notice_id, case_id, audience, template, cause, recipient, status, reason, staff_id, patient_ref, number_index, generation, facts,"
-    " is_answer, typed_by, carried_by, segments, attempt, token, tries, looks, rank, queued_at, send_at, sent_at, version,"
-    " storm_id, storm_size"
-)
+# The columns of a notice's state are the fields of `Notice`, in their order.
+_TYPES = {
+    "notice_id": "uuid", "case_id": "uuid", "audience": "text", "template": "text", "cause": "text", "recipient": "text",
+    "queued_at": "timestamptz", "send_at": "timestamptz", "status": "text", "reason": "text", "staff_id": "text", "patient_ref": "text",
+    "number_index": "text", "generation": "int", "facts": "jsonb", "is_answer": "bool", "typed_by": "text", "carried_by": "uuid",
+    "segments": "int", "attempt": "int", "token": "int", "tries": "int", "looks": "int", "rank": "int", "sent_at": "timestamptz",
+    "version": "int", "storm_id": "uuid", "storm_size": "int",
+}  # fmt: skip
+_STATE = ", ".join(_TYPES)
+_CHANGES = (
+    "notice_id", "status", "reason", "number_index", "carried_by", "segments", "attempt", "token", "tries", "looks", "rank", "send_at",
+    "sent_at", "version",
+)  # fmt: skip
 # What the sender needs besides the state; bytes are ciphertext, times are the machine's.
 _SENDING = "seq, body, to_number, lease_until, left_at, provider_sid, traceparent"
+
+
+def _sets(types: Iterable[str]) -> str:
+    """`unnest` of one array for each of these types."""
+    return f"unnest({', '.join(f'${n}::{kind}[]' for n, kind in enumerate(types, 1))})"
+
 
 INSERT = f"""
 -- New notices; one that was wished for by the same cause already is left out.
 insert into notices ({_STATE}, body, to_number)
-select {_STATE}, body, to_number from jsonb_populate_recordset(null::notices, $1) with ordinality order by ordinality
+select {_STATE}, body, to_number from {_sets((*_TYPES.values(), "bytea", "bytea"))} with ordinality
+    as n ({_STATE}, body, to_number, place) order by place
 on conflict do nothing returning notice_id
 """
-SAVE = """
+SAVE = f"""
 -- The state after a decision; who it is for never changes.
-update notices n set status = r.status, reason = r.reason, number_index = r.number_index, carried_by = r.carried_by, segments = r.segments,
-    attempt = r.attempt, token = r.token, tries = r.tries, looks = r.looks, rank = r.rank, send_at = r.send_at, sent_at = r.sent_at,
-    version = r.version
-from jsonb_populate_recordset(null::notices, $1) r where n.notice_id = r.notice_id
+update notices n set {", ".join(f"{name} = r.{name}" for name in _CHANGES[1:])}
+from {_sets(_TYPES[name] for name in _CHANGES)} as r ({", ".join(_CHANGES)}) where n.notice_id = r.notice_id
 """
 SEAL = """
 -- The text and the number as they are about to leave, and until when (machine time) the sender may be silent.
 update notices n set body = r.body, to_number = r.to_number, lease_until = r.lease_until, left_at = null,
     traceparent = r.traceparent
-from jsonb_populate_recordset(null::notices, $1) r where n.notice_id = r.notice_id
+from unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::timestamptz[], $5::text[]) as r (notice_id, body, to_number, lease_until, traceparent)
+where n.notice_id = r.notice_id
 """
 LOCK = f"""
 -- Notices by id, locked.
@@ -46,14 +60,14 @@ select {_STATE}, {_SENDING} from notices where notice_id = any($1::uuid[]) order
 """
 LOCK_WAKING = f"""
 -- The notices that woke, and those for the same numbers that are due by now as well.
-select {_STATE}, {_SENDING} from notices where notice_id = any($1::uuid[])
-    or (status in ('queued', 'held') and send_at <= $2
-        and number_index in (select number_index from notices where notice_id = any($1::uuid[]) and number_index is not null))
+select {_STATE}, {_SENDING} from notices where notice_id in (
+    select unnest($1::uuid[]) union select w.notice_id from notices w where w.status in ('queued', 'held') and w.send_at <= $2
+        and w.number_index in (select number_index from notices where notice_id = any($1::uuid[]) and number_index is not null))
 order by notice_id for update
 """
 LOCK_SENT = f"""
--- A text that left with all it tells: the notice itself first, then those it carries.
-select {_STATE}, {_SENDING} from notices where notice_id = $1 or carried_by = $1 order by carried_by nulls first, notice_id for update
+-- Texts that left with all they tell.
+select {_STATE}, {_SENDING} from notices where notice_id = any($1::uuid[]) or carried_by = any($1::uuid[]) order by notice_id for update
 """
 LOCK_WAITING_PAGES = f"""
 -- Pages of these cases that have not left yet.
@@ -101,9 +115,10 @@ order by n.notice_id for update
 """
 LET_GO = """
 -- The last look before the first byte leaves: still this sender's turn, and the number has not opted out (but for the answers to that).
-update notices n set left_at = $3 where notice_id = $1 and token = $2 and status = 'sending' and left_at is null and lease_until > $3
-  and ($4 or not exists (select 1 from conversations c where c.number_index = n.number_index and c.opted_out_at is not null))
-returning notice_id
+update notices n set left_at = $4 from unnest($1::uuid[], $2::int[], $3::bool[]) as a (notice_id, token, is_for_stopped)
+where n.notice_id = a.notice_id and n.token = a.token and n.status = 'sending' and n.left_at is null and n.lease_until > $4
+  and (a.is_for_stopped or not exists (select 1 from conversations c where c.number_index = n.number_index and c.opted_out_at is not null))
+returning n.notice_id
 """
 EXPIRED = f"""
 -- Sends whose sender has been silent for longer than its lease; a notice that is carried follows its carrier.
@@ -115,8 +130,9 @@ LEASE = """
 update notices set lease_until = $2, looks = $3 where notice_id = $1
 """
 KNOWN_AS = """
--- The provider's id of a text, once.
-update notices set provider_sid = $2 where notice_id = $1 and provider_sid is null
+-- The provider's id of each text, once.
+update notices n set provider_sid = a.sid from unnest($1::uuid[], $2::text[]) as a (notice_id, sid)
+where n.notice_id = a.notice_id and n.provider_sid is null
 """
 OTHER_SIDS = """
 -- Provider ids that belong to other notices for this number.
@@ -179,30 +195,22 @@ async def insert(conn: Connection, notices: Sequence[Notice], sealed: Mapping[UU
     if not notices:
         return set()
     secrets = sealed or {}
-    rows = [asdict(n) | {k: "\\x" + v.hex() for k, v in secrets.get(n.notice_id, {}).items()} for n in notices]
-    return {row["notice_id"] for row in await conn.fetch(INSERT, rows)}
+    columns = [[getattr(n, name) for n in notices] for name in _TYPES]
+    columns += [[secrets.get(n.notice_id, {}).get(part) for n in notices] for part in ("body", "to_number")]
+    return {row["notice_id"] for row in await conn.fetch(INSERT, *columns)}
 
 
 async def save(conn: Connection, notices: Sequence[Notice]) -> None:
     """Write the states after their decisions."""
     if notices:
-        await conn.execute(SAVE, [asdict(n) for n in notices])
+        await conn.execute(SAVE, *([getattr(n, name) for n in notices] for name in _CHANGES))
 
 
 async def seal(conn: Connection, sealed: Mapping[UUID, Sealed]) -> None:
     """Write what is about to leave."""
-    rows = [
-        {
-            "notice_id": i,
-            "body": "\\x" + s.body.hex(),
-            "to_number": "\\x" + s.to_number.hex(),
-            "lease_until": s.lease_until,
-            "traceparent": s.traceparent,
-        }
-        for i, s in sealed.items()
-    ]
+    rows = [(i, s.body, s.to_number, s.lease_until, s.traceparent) for i, s in sealed.items()]
     if rows:
-        await conn.execute(SEAL, rows)
+        await conn.execute(SEAL, *(list(column) for column in zip(*rows, strict=True)))
 
 
 async def lock(conn: Connection, ids: Sequence[UUID]) -> list[Row]:
@@ -215,9 +223,14 @@ async def lock_waking(conn: Connection, ids: Sequence[UUID], now: datetime) -> l
     return _rows(await conn.fetch(LOCK_WAKING, list(ids), now))
 
 
-async def lock_sent(conn: Connection, notice_id: UUID) -> list[Row]:
-    """A notice and those it carries, locked, itself first; empty where unknown."""
-    return _rows(await conn.fetch(LOCK_SENT, notice_id))
+async def lock_sent(conn: Connection, notice_ids: Sequence[UUID]) -> dict[UUID, list[Row]]:
+    """Notices, each with those it carries, itself first, locked; unknown ones are absent."""
+    rows = _rows(await conn.fetch(LOCK_SENT, list(notice_ids)))
+    found = {row.notice.notice_id: [row] for row in rows if row.notice.notice_id in set(notice_ids)}
+    for row in rows:
+        if row.notice.carried_by in found:
+            found[row.notice.carried_by].append(row)
+    return found
 
 
 async def lock_waiting_pages(conn: Connection, case_ids: Sequence[UUID]) -> list[Row]:
@@ -274,9 +287,9 @@ async def lock_storm(conn: Connection, of: Sequence[tuple[UUID, str]]) -> list[R
     return _rows(await conn.fetch(LOCK_STORM, [storm for storm, _ in of], [person for _, person in of])) if of else []
 
 
-async def let_go(conn: Connection, notice_id: UUID, token: int, machine_now: datetime, *, is_for_stopped: bool) -> bool:
-    """Whether the sender under `token` may send now; if so, that it did is written first."""
-    return await conn.fetchval(LET_GO, notice_id, token, machine_now, is_for_stopped) is not None
+async def let_go(conn: Connection | Pool, senders: Sequence[tuple[UUID, int, bool]], machine_now: datetime) -> set[UUID]:
+    """Which of these senders (notice, token, whether it may go to who opted out) may send now; that they did is written first."""
+    return {row["notice_id"] for row in await conn.fetch(LET_GO, *(list(column) for column in zip(*senders, strict=True)), machine_now)}
 
 
 async def expired(conn: Connection, machine_now: datetime, most: int) -> list[Row]:
@@ -289,9 +302,10 @@ async def lease(conn: Connection, notice_id: UUID, until: datetime, looks: int) 
     await conn.execute(LEASE, notice_id, until, looks)
 
 
-async def known_as(conn: Connection, notice_id: UUID, sid: str) -> None:
-    """Keep the provider's id."""
-    await conn.execute(KNOWN_AS, notice_id, sid)
+async def known_as(conn: Connection, sids: Mapping[UUID, str]) -> None:
+    """Keep the provider's ids."""
+    if sids:
+        await conn.execute(KNOWN_AS, list(sids), list(sids.values()))
 
 
 async def other_sids(conn: Connection, number_index: str, notice_id: UUID) -> frozenset[str]:
@@ -321,17 +335,4 @@ async def paged(conn: Connection, number_index: str) -> str | None:
 
 
 def _rows(rows: Sequence[Any]) -> list[Row]:
-    names = [name.strip() for name in _STATE.split(",")]
-    return [
-        Row(
-            Notice(**{name: row[name] for name in names}),
-            row["seq"],
-            row["body"],
-            row["to_number"],
-            row["lease_until"],
-            row["left_at"],
-            row["provider_sid"],
-            row["traceparent"],
-        )
-        for row in rows
-    ]
+    return [Row(Notice(*columns[: len(_TYPES)]), *columns[len(_TYPES) :]) for columns in map(tuple, rows)]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from shared.db import Connection
@@ -28,7 +27,7 @@ on conflict do nothing returning provider_sid
 """
 WAITING_CALLBACKS = """
 -- Reports that came before we knew the message; from now on they count as applied.
-update callbacks set applied = true where provider_sid = $1 and not applied returning provider_status, error_code
+update callbacks set applied = true where provider_sid = any($1::text[]) and not applied returning provider_sid, provider_status, error_code
 """
 ADD_LINKS = """
 -- Links that are about to go out.
@@ -93,10 +92,12 @@ async def keep_callback(conn: Connection, sid: str, status: str, notice_id: UUID
     return await conn.fetchval(KEEP_CALLBACK, sid, status, notice_id, code, applied) is not None
 
 
-async def waiting_callbacks(conn: Connection, sid: str) -> list[tuple[str, str | None]]:
-    """(status, error code) of the reports that came too early, taken."""
-    rows: Sequence[Any] = await conn.fetch(WAITING_CALLBACKS, sid)
-    return [(row["provider_status"], row["error_code"]) for row in rows]
+async def waiting_callbacks(conn: Connection, sids: Sequence[str]) -> dict[str, list[tuple[str, str | None]]]:
+    """(status, error code) of the reports that came too early, by message, taken."""
+    found: dict[str, list[tuple[str, str | None]]] = {}
+    for row in await conn.fetch(WAITING_CALLBACKS, list(sids)) if sids else ():
+        found.setdefault(row["provider_sid"], []).append((row["provider_status"], row["error_code"]))
+    return found
 
 
 async def add_links(conn: Connection, links: Sequence[Link]) -> None:

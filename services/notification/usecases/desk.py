@@ -13,7 +13,7 @@ from shared.messaging import Engine
 from shared.vault import DataKey, Unreadable, Vault
 
 # Calls to the provider that may be under way at the same time.
-LANES = 16
+LANES = 32
 NUMBER = "phone"
 
 

@@ -42,25 +42,40 @@ class Report:
     notice_id: UUID | None = None
 
 
-async def record(desk: Desk, notice_id: UUID, token: int, answer: Answer) -> None:
-    """Write the provider's answer, if it is still this sender's turn."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the provider answered to the sender of a text under `token`."""
+
+    notice_id: UUID
+    token: int
+    answer: Answer
+
+
+async def record(desk: Desk, given: Sequence[Given]) -> list[None]:
+    """Write the provider's answers, each if it is still its sender's turn."""
     async with desk.engine.transaction() as tx:
-        rows = await _locked(tx, notice_id)
-        if not rows or rows[0].notice.token != token:
-            return
-        carrier = rows[0].notice
-        match answer:
-            case Accepted(sid, status):
-                await _accepted(desk, tx, rows, sid, status)
-            case Refused(code, _, is_busy) if not is_busy:
-                await _each(tx, rows, lambda n: rules.refused(n, _reason(code), tx.now) if n.status == "sending" else Decision(n))
-                if code == OPTED_OUT_AT_PROVIDER:
-                    await opt_out(desk, tx, carrier.number_index, "provider 21610")
-            case NotSent() | Refused():
-                pause = timedelta(seconds=2 ** min(carrier.tries + 1, 8))
-                await _each(tx, rows, lambda n: rules.again(n, tx.now, pause) if n.status == "sending" else Decision(n))
-            case Ambiguous():
-                await store.notices.lease(tx.conn, notice_id, machine_now() + LOOK_EVERY, 0)
+        texts = await _locked(tx, [one.notice_id for one in given])
+        sent = [(one, texts[one.notice_id]) for one in given if one.notice_id in texts]
+        current = [(one.answer, rows) for one, rows in sent if rows[0].notice.token == one.token]
+        await _accepted(desk, tx, [(answer, rows) for answer, rows in current if isinstance(answer, Accepted)])
+        for answer, rows in current:
+            if not isinstance(answer, Accepted):
+                await _not_accepted(desk, tx, rows, answer)
+    return [None] * len(given)
+
+
+async def _not_accepted(desk: Desk, tx: Transaction, rows: Sequence[Row], answer: Refused | NotSent | Ambiguous) -> None:
+    carrier = rows[0].notice
+    match answer:
+        case Refused(code, _, is_busy) if not is_busy:
+            await _each(tx, rows, lambda n: rules.refused(n, _reason(code), tx.now) if n.status == "sending" else Decision(n))
+            if code == OPTED_OUT_AT_PROVIDER:
+                await opt_out(desk, tx, carrier.number_index, "provider 21610")
+        case NotSent() | Refused():
+            pause = timedelta(seconds=2 ** min(carrier.tries + 1, 8))
+            await _each(tx, rows, lambda n: rules.again(n, tx.now, pause) if n.status == "sending" else Decision(n))
+        case Ambiguous():
+            await store.notices.lease(tx.conn, carrier.notice_id, machine_now() + LOOK_EVERY, 0)
 
 
 async def report(desk: Desk, tx: Transaction, said: Report) -> None:
@@ -68,15 +83,15 @@ async def report(desk: Desk, tx: Transaction, said: Report) -> None:
     if said.status not in RANKS:
         raise Rejected("invalid-status", "This is no status of a message.", pointer="/MessageStatus")
     notice_id = await store.notices.by_sid(tx.conn, said.sid) or said.notice_id
-    rows = await _locked(tx, notice_id) if notice_id else []
+    rows = (await _locked(tx, [notice_id])).get(notice_id, []) if notice_id else []
     if rows and rows[0].provider_sid not in (None, said.sid):
         rows = []
     if not await store.traffic.keep_callback(tx.conn, said.sid, said.status, said.notice_id, said.error_code, applied=bool(rows)):
         return
     if rows:
-        await store.notices.known_as(tx.conn, rows[0].notice.notice_id, said.sid)
+        await store.notices.known_as(tx.conn, {rows[0].notice.notice_id: said.sid})
         await _each(tx, rows, lambda n: rules.reported(n, said.status, _code(said.error_code), tx.now))
-        await _remember(desk, tx, rows)
+        await _remember(desk, tx, [rows[0].notice])
         if said.error_code == OPTED_OUT_AT_PROVIDER:
             await opt_out(desk, tx, rows[0].notice.number_index, "provider 21610")
 
@@ -98,8 +113,8 @@ async def look_at_silent(desk: Desk) -> int:
         silent = await store.notices.expired(tx.conn, machine_now(), _AT_ONCE)
         for row in silent:
             if row.left_at is None:
-                rows = await store.notices.lock_sent(tx.conn, row.notice.notice_id)
-                await _each(tx, rows, lambda n: rules.again(n, tx.now))
+                rows = await store.notices.lock_sent(tx.conn, [row.notice.notice_id])
+                await _each(tx, rows[row.notice.notice_id], lambda n: rules.again(n, tx.now))
                 continue
             looks.append(row)
             await store.notices.lease(tx.conn, row.notice.notice_id, machine_now() + LOOK_EVERY, row.notice.looks + 1)
@@ -111,11 +126,11 @@ async def look_at_silent(desk: Desk) -> int:
 async def _look(desk: Desk, row: Row) -> None:
     found = await _ask(desk, row)
     async with desk.engine.transaction() as tx:
-        rows = await _locked(tx, row.notice.notice_id)
+        rows = (await _locked(tx, [row.notice.notice_id])).get(row.notice.notice_id)
         if not rows or rows[0].notice.token != row.notice.token or rows[0].notice.status != "sending":
             return
         if isinstance(found, Accepted):
-            await _accepted(desk, tx, rows, found.sid, found.status)
+            await _accepted(desk, tx, [(found, rows)])
         elif row.notice.looks + 1 >= LOOKS_MAX:
             await _each(tx, rows, lambda n: rules.unclear(n, tx.now))
 
@@ -133,27 +148,32 @@ async def _ask(desk: Desk, row: Row) -> Look:
     return await desk.gateway.look(number, body, row.left_at or machine_now(), known)
 
 
-async def _accepted(desk: Desk, tx: Transaction, rows: Sequence[Row], sid: str, status: str) -> None:
-    await store.notices.known_as(tx.conn, rows[0].notice.notice_id, sid)
-    reports = await store.traffic.waiting_callbacks(tx.conn, sid)
+async def _accepted(desk: Desk, tx: Transaction, texts: Sequence[tuple[Accepted, Sequence[Row]]]) -> None:
+    """The provider took these texts, each with all it tells; reports that came before count now."""
+    if not texts:
+        return
+    await store.notices.known_as(tx.conn, {rows[0].notice.notice_id: answer.sid for answer, rows in texts})
+    reports = await store.traffic.waiting_callbacks(tx.conn, [answer.sid for answer, _ in texts])
+    states = []
+    for answer, rows in texts:
+        for row in rows:
+            decision = rules.accepted(row.notice, tx.now, answer.status)
+            for later, code in sorted(reports.get(answer.sid, ()), key=lambda r: RANKS[r[0]]):
+                further = rules.reported(decision.state, later, _code(code), tx.now)
+                decision = Decision(further.state, decision.events + further.events)
+            tx.apply(decision, cause=row)
+            states.append(decision.state)
+    await store.notices.save(tx.conn, states)
+    await _remember(desk, tx, [rows[0].notice for _, rows in texts])
+    for answer, rows in texts:
+        if any(code == OPTED_OUT_AT_PROVIDER for _, code in reports.get(answer.sid, ())):
+            await opt_out(desk, tx, rows[0].notice.number_index, "provider 21610")
 
-    def decide(notice: Notice) -> Decision[Notice]:
-        decision = rules.accepted(notice, tx.now, status)
-        for later, code in sorted(reports, key=lambda r: RANKS[r[0]]):
-            further = rules.reported(decision.state, later, _code(code), tx.now)
-            decision = Decision(further.state, decision.events + further.events)
-        return decision
 
-    await _each(tx, rows, decide)
-    await _remember(desk, tx, rows)
-    if any(code == OPTED_OUT_AT_PROVIDER for _, code in reports):
-        await opt_out(desk, tx, rows[0].notice.number_index, "provider 21610")
-
-
-async def _locked(tx: Transaction, notice_id: UUID) -> list[Row]:
-    """A text with all it tells, locked after its number, as everywhere."""
-    await store.people.conversations(tx.conn, await store.notices.numbers_of(tx.conn, [notice_id]), locked=True)
-    return await store.notices.lock_sent(tx.conn, notice_id)
+async def _locked(tx: Transaction, notice_ids: Sequence[UUID]) -> dict[UUID, list[Row]]:
+    """Texts, each with all it tells, locked after their numbers, as everywhere."""
+    await store.people.conversations(tx.conn, await store.notices.numbers_of(tx.conn, notice_ids), locked=True)
+    return await store.notices.lock_sent(tx.conn, notice_ids)
 
 
 async def _each(tx: Transaction, rows: Sequence[Row], decide: Callable[[Notice], Decision[Notice]]) -> None:
@@ -166,16 +186,17 @@ async def _each(tx: Transaction, rows: Sequence[Row], decide: Callable[[Notice],
     await store.notices.save(tx.conn, states)
 
 
-async def _remember(desk: Desk, tx: Transaction, rows: Sequence[Row]) -> None:
-    """The conversation after a text left: it has said how to stop, and the next answer is about this case."""
-    carrier = rows[0].notice
-    if carrier.number_index is None:
-        return
-    found = await store.people.conversations(tx.conn, [carrier.number_index], locked=True)
-    conversation = found[carrier.number_index]
-    last = carrier.case_id if carrier.audience == "patient" and carrier.case_id else conversation.last_case_id
-    first = conversation.first_texted_at or (None if desk.words[carrier.template].is_answer else tx.now)
-    await store.people.save_conversations(tx.conn, [replace(conversation, last_case_id=last, first_texted_at=first)])
+async def _remember(desk: Desk, tx: Transaction, carriers: Sequence[Notice]) -> None:
+    """The conversations after texts left: each has said how to stop, and the next answer is about this case."""
+    known = await store.people.conversations(tx.conn, [carrier.number_index for carrier in carriers], locked=True)
+    for carrier in carriers:
+        if carrier.number_index is None:
+            continue
+        conversation = known[carrier.number_index]
+        last = carrier.case_id if carrier.audience == "patient" and carrier.case_id else conversation.last_case_id
+        first = conversation.first_texted_at or (None if desk.words[carrier.template].is_answer else tx.now)
+        known[carrier.number_index] = replace(conversation, last_case_id=last, first_texted_at=first)
+    await store.people.save_conversations(tx.conn, known.values())
 
 
 async def opt_out(desk: Desk, tx: Transaction, number_index: str | None, source: str) -> list[str]:

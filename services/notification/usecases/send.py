@@ -25,7 +25,7 @@ from services.notification.store.people import Conversation
 from services.notification.store.traffic import Link
 from services.notification.usecases.desk import Desk, patient_key_of
 from services.notification.usecases.recipients import Directory, look_up
-from services.notification.usecases.results import record
+from services.notification.usecases.results import Given, record
 from shared import timers
 from shared.contracts.notices import LinkIssued
 from shared.kernel.clock import machine_now
@@ -33,6 +33,7 @@ from shared.kernel.decision import Cancel, Decision
 from shared.kernel.errors import Unready
 from shared.kernel.ids import new_id
 from shared.messaging import Transaction
+from shared.messaging.together import Together
 from shared.telemetry import traces
 from shared.timers import Due
 from shared.vault import Unreadable
@@ -205,19 +206,24 @@ def _link(notice: Notice, now: datetime) -> tuple[Link, str]:
 
 
 async def hand_over(desk: Desk, outgoing: Sequence[Outgoing]) -> None:
-    """Call the provider for each, a few at a time."""
-    await asyncio.gather(*(_hand_over(desk, text) for text in outgoing))
+    """Call the provider for each, a few at a time; those that start or end together share a transaction."""
+    may_go, answered = Together(partial(_let_go, desk)), Together(partial(record, desk))
+    await asyncio.gather(*(_hand_over(desk, text, may_go, answered) for text in outgoing))
 
 
-async def _hand_over(desk: Desk, text: Outgoing) -> None:
+async def _hand_over(desk: Desk, text: Outgoing, may_go: Together[Outgoing, bool], answered: Together[Given, None]) -> None:
     with traces.attached(text.traceparent):
-        await _send(desk, text)
+        await _send(desk, text, may_go, answered)
 
 
-async def _send(desk: Desk, text: Outgoing) -> None:
+async def _send(desk: Desk, text: Outgoing, may_go: Together[Outgoing, bool], answered: Together[Given, None]) -> None:
     async with desk.lanes:
-        async with desk.engine.pool.acquire(timeout=10) as conn:
-            if not await store.notices.let_go(conn, text.notice_id, text.token, machine_now(), is_for_stopped=text.is_for_stopped):
-                return
+        if not await may_go(text):
+            return
         answer = await desk.gateway.send(text.number, text.text, text.notice_id)
-    await record(desk, text.notice_id, text.token, answer)
+    await answered(Given(text.notice_id, text.token, answer))
+
+
+async def _let_go(desk: Desk, texts: Sequence[Outgoing]) -> list[bool]:
+    going = await store.notices.let_go(desk.engine.pool, [(t.notice_id, t.token, t.is_for_stopped) for t in texts], machine_now())
+    return [text.notice_id in going for text in texts]

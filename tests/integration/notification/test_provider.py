@@ -10,7 +10,7 @@ import pytest
 from services.notification import usecases
 from services.notification.gateway import Accepted, Ambiguous, NotSent, Refused
 from services.notification.usecases import Report, look_at_silent
-from services.notification.usecases.results import record
+from services.notification.usecases.results import Given, record
 from services.notification.usecases.send import send_due
 from shared.timers import Due
 from tests.integration.notification.conftest import PATIENT, World
@@ -94,7 +94,7 @@ async def test_a_sender_that_slept_beyond_its_turn_neither_sends_nor_writes(worl
     notice_id, token = world.sms.sent[0][2], 1
     await world.passes(timedelta(minutes=1))
     assert len(world.sms.sent) == 2 and await the_status(world) == "sent"
-    await record(world.desk, notice_id, token, Refused("30001"))
+    await record(world.desk, [Given(notice_id, token, Refused("30001"))])
     assert await the_status(world) == "sent"
 
 
