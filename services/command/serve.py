@@ -22,6 +22,7 @@ from shared.embedded.processes import free_ports
 from shared.kernel.clock import MachineClock
 from shared.runtime import Host, Serving
 from shared.runtime.host import all_migrations
+from shared.runtime.memory import collect_rarely
 from shared.runtime.trouble import sentence_of
 from shared.settings import PREFIX, Settings, SignIn, read
 from shared.telemetry import logs, traces
@@ -53,6 +54,7 @@ async def _serve(settings: Settings, service: str, port: int | None) -> None:
                 for note in serving.process.notes():
                     tell(note)
                 say(f"{service} is up at http://{name_of(settings.http.host)}:{serving.server.port}")
+                collect_rarely()
                 await stopping.wait()
         finally:
             tell(f"{service} stops …")

@@ -18,6 +18,7 @@ from shared.contracts.asyncapi import asyncapi
 from shared.contracts.directory import ACCESS
 from shared.contracts.flow import ALL_SERVICES
 from shared.embedded.stack import Build, Stack
+from shared.runtime.memory import collect_rarely
 from shared.settings import Settings, read
 from shared.telemetry import logs, traces
 
@@ -70,6 +71,7 @@ async def _up(settings: Settings, data: Path, *, with_group: bool, with_day: boo
         if with_group and not await done_before(stopping, _load_demo_group(stack)):
             return
         say(f"Amends is up at {stack.url}  (the phone: {stack.url}/dev/phone)")
+        collect_rarely()
         async with _a_day(stack, settings) if with_day else nullcontext():
             say("Ctrl-C stops it.")
             await stopping.wait()

@@ -30,6 +30,7 @@ from shared.contracts.flow import ALL_SERVICES
 from shared.embedded.stack import Stack
 from shared.kernel.clock import MovableClock
 from shared.kernel.ids import new_id
+from shared.runtime.memory import collect_rarely
 from shared.settings import Http, Settings, VaultKeys
 from tests.support.builders import MORNING, WEEK, Event
 from tests.support.eventually import eventually
@@ -143,6 +144,7 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
             loaded = await usecases.load(desk, tx, domain.read(group()), actor="bench")
             key, secret = await usecases.create_key(desk, tx, "bench", domain.SCOPES, None, actor="bench")
         await wait_until_heard(dict.fromkeys(ALL_SERVICES, stack.url), {**loaded.reached, ACCESS: key.version})
+        collect_rarely()
         yield Rig(stack, sms, secret, folder)
     finally:
         await stack.stop()
