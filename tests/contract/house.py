@@ -33,7 +33,7 @@ MONEY_NAME: Final = re.compile(r"(?:^|_)(?:amount|minor|money|price|budget|balan
 # The engine's doors: here an exception of any kind ends as a park, a problem, a restart or a count; see "Errors" in the architecture.
 DOORS: Final = re.compile(
     r"shared/messaging/(?:consumer|broker|relay|transaction)\.py|shared/timers/due\.py|shared/web/(?:app|problems|sse)\.py|"
-    r"shared/runtime/process\.py|services/intake/usecases/commit\.py|tests/"
+    r"shared/runtime/process\.py|shared/messaging/together\.py|services/intake/usecases/commit\.py|tests/"
 )
 
 
