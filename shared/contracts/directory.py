@@ -18,6 +18,18 @@ class Shift(Contract):
     ends: str
 
 
+class Override(Contract):
+    """Another arrangement than the shifts for a span of wall time: `staff_id` comes on duty, `instead_of` goes off.
+
+    Without either nobody is on duty. They are laid on in their order.
+    """
+
+    starts: str
+    ends: str
+    staff_id: str | None = None
+    instead_of: str | None = None
+
+
 class LocationChanged(Event):
     """A location with its calendar and roster, whole. `version` is one sequence over the whole directory."""
 
@@ -37,6 +49,7 @@ class LocationChanged(Event):
     closures: tuple[str, ...] = ()
     overrides: dict[str, Hours] = {}
     roster: tuple[Shift, ...] = ()
+    roster_overrides: tuple[Override, ...] = ()
 
     @property
     def key(self) -> str:

@@ -3,20 +3,19 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
-from shared.calendars import Calendar
-from shared.contracts.directory import LocationChanged, Shift
+from shared.calendars import Calendar, Duty
+from shared.contracts.directory import LocationChanged
 from shared.db import Connection, Pool
 from shared.kernel.errors import Unready
 
 OF_LOCATIONS: Final = "select location_id, version, data from reference_locations where location_id = any($1::text[])"
 LOCATION_IDS: Final = "select location_id from reference_locations order by location_id"
 OF_STAFF: Final = "select staff_id, data from reference_staff where staff_id = any($1::text[])"
+LEFT: Final = "select staff_id from reference_staff where staff_id = any($1::text[]) and not active"
 OF_PEOPLE: Final = """
 -- Who works at these locations or answers for their regions.
 select l.location_id, s.staff_id, s.role, s.locations @> array[l.location_id] as works_here
@@ -38,7 +37,7 @@ _access_changes: Counter[str] = Counter()
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A store as its services need it; `calendar` is ready to ask, `roster` in wall time of the store."""
+    """A store as its services need it; `calendar` and `duty` are ready to ask."""
 
     location_id: str
     name: str
@@ -50,23 +49,8 @@ class Location:
     subdivision: str | None
     coordinates: tuple[str, str] | None
     calendar: Calendar
-    roster: tuple[Shift, ...]
+    duty: Duty
     version: int
-
-    def on_duty(self, at: datetime) -> list[str]:
-        """The staff ids whose shift holds `at` (UTC), in the roster's order."""
-        wall = at.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None).isoformat(timespec="minutes")
-        return list(dict.fromkeys(shift.staff_id for shift in self.roster if shift.starts[:16] <= wall < shift.ends[:16]))
-
-    def shifts_change_at(self, at: datetime) -> datetime | None:
-        """When a shift begins or ends next after `at` (UTC); None where the roster says no more."""
-        zone = ZoneInfo(self.timezone)
-        wall = at.astimezone(zone).replace(tzinfo=None).isoformat(timespec="minutes")
-        for then in sorted({end[:16] for shift in self.roster for end in (shift.starts, shift.ends) if end[:16] > wall}):
-            # In the hour that a clock change repeats, a later wall time may be an earlier moment.
-            if (moment := datetime.fromisoformat(then).replace(tzinfo=zone).astimezone(UTC)) > at:
-                return moment
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +122,12 @@ async def staff(conn: Connection | Pool, ids: Iterable[str]) -> dict[str, Staff]
     return {row["staff_id"]: _staff(row["data"]) for row in await conn.fetch(OF_STAFF, list(set(ids)))}
 
 
+async def left(conn: Connection | Pool, places: Iterable[Location]) -> frozenset[str]:
+    """Who is on the rosters of these locations but works here no longer, in one read; none where no roster names anybody."""
+    rostered = frozenset[str]().union(*(place.duty.rostered for place in places))
+    return frozenset(row["staff_id"] for row in await conn.fetch(LEFT, list(rostered))) if rostered else rostered
+
+
 async def people_of(conn: Connection | Pool, location_ids: Iterable[str]) -> dict[str, People]:
     """Who works where, in one read; a location nobody works at is absent."""
     found: dict[str, dict[str, list[str]]] = {}
@@ -197,6 +187,7 @@ class _Frozen:
 @lru_cache(maxsize=4096)
 def _location(location_id: str, version: int, row: _Frozen) -> Location:
     told = LocationChanged.model_validate(row.data)
+    calendar = Calendar.of(row.data)
     return Location(
         location_id=location_id,
         name=told.name,
@@ -207,8 +198,8 @@ def _location(location_id: str, version: int, row: _Frozen) -> Location:
         country=told.country,
         subdivision=told.subdivision,
         coordinates=told.coordinates,
-        calendar=Calendar.of(row.data),
-        roster=told.roster,
+        calendar=calendar,
+        duty=Duty(calendar, told.roster, told.roster_overrides),
         version=version,
     )
 

@@ -66,15 +66,15 @@ async def people(around: Around) -> list[Finding]:
     if not ids:
         return [warning("people", "no location is known", "Load the group with `amends directory load FILE`.")]
     nobody, no_ladder, no_shift = [], [], []
-    soon = (machine_now() + timedelta(days=ROSTER_DAYS)).strftime("%Y-%m-%d")
-    today = machine_now().strftime("%Y-%m-%d")
+    now = machine_now()
+    soon = now + timedelta(days=ROSTER_DAYS)
     for name in sorted(ids):
         crew = crews.get(name, reference.People())
         if not (crew.associates or crew.managers or crew.regional_managers):
             nobody.append(name)
         elif not (crew.managers or crew.regional_managers):
             no_ladder.append(name)
-        if not any(shift.starts[:10] <= soon and shift.ends[:10] >= today for shift in places[name].roster):
+        if not any(stretch.staff for stretch in places[name].duty.stretches(now, soon)):
             no_shift.append(name)
     silent = sorted(person for person, who in staff.items() if not who.phone)
     found = []

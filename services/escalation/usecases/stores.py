@@ -16,12 +16,16 @@ MOMENT = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What is known of these locations. `turns` is written on as people are paged in turn; None where no ladder does that."""
+    """What is known of these locations. `turns` is written on as people are paged in turn; None where no ladder does that.
+
+    `left` are people on their rosters who work here no longer; they are never on duty.
+    """
 
     locations: Mapping[str, reference.Location]
     people: Mapping[str, reference.People]
     named: Sequence[str] = ()
     turns: dict[str, int] | None = None
+    left: frozenset[str] = frozenset()
     taken: set[str] = field(default_factory=set)
 
     def at(self, location_id: str, moment: datetime) -> Store:
@@ -29,19 +33,19 @@ class Stores:
         location, people = self.locations.get(location_id), self.people.get(location_id)
         if location is None:
             raise Unready(f"location {location_id}")
-        has_roster = bool(location.roster)
+        duty = location.duty
         return Store(
             location_id=location_id,
             region=location.region,
             calendar=location.calendar,
-            on_duty=tuple(location.on_duty(moment)),
+            on_duty=tuple(duty.on_duty(moment, self.left)),
             associates=tuple(people.associates) if people else (),
             managers=tuple(people.managers) if people else (),
             regionals=tuple(people.regional_managers) if people else (),
-            on_duty_before=tuple(location.on_duty(moment - MOMENT)) if has_roster else (),
+            on_duty_before=tuple(duty.on_duty(moment - MOMENT, self.left)) if duty else (),
             hours=location.version,
-            rostered=frozenset(shift.staff_id for shift in location.roster),
-            shifts_change_at=location.shifts_change_at(moment) if has_roster else None,
+            rostered=duty.rostered,
+            shifts_change_at=duty.changes_at(moment),
             named=tuple(self.named),
             turns={} if self.turns is None else self.turns,
         )
@@ -56,7 +60,8 @@ class Stores:
 
 
 async def stores(conn: Connection, cases: Iterable[Case], location_ids: Iterable[str] = (), ladders: Iterable[Ladder] = ()) -> Stores:
-    """The locations of these cases, and those named beside, in two reads; two more where a ladder names people or lets them take turns.
+    """The locations of these cases, and those named beside, in two reads; one more where they have rosters, two where a ladder names
+    people or lets them take turns.
 
     `ladders` are those of cases that are not there yet.
     """
@@ -64,10 +69,11 @@ async def stores(conn: Connection, cases: Iterable[Case], location_ids: Iterable
     wanted = sorted({case.location_id for case in known}.union(location_ids))
     climbed = [*(case.plan.ladder for case in known), *ladders]
     named = {staff_id for ladder in climbed for staff_id in ladder.named}
-    people = await reference.people_of(conn, wanted)
+    locations = await reference.locations(conn, wanted)
     return Stores(
-        await reference.locations(conn, wanted),
-        people,
+        locations,
+        await reference.people_of(conn, wanted),
         sorted(person.staff_id for person in (await reference.staff(conn, named)).values() if person.active) if named else (),
         await store.turns(conn) if any(ladder.takes_turns for ladder in climbed) else None,
+        await reference.left(conn, locations.values()),
     )

@@ -49,7 +49,7 @@ async def test_the_local_copy_answers_what_services_ask(world: World) -> None:
     noon = datetime(2026, 11, 23, 17, tzinfo=UTC)
     assert (elm.region_name, elm.phone, elm.coordinates) == ("North", "+12125550100", ("40.71", "-74"))
     assert elm.calendar.is_open(noon) and not elm.calendar.is_open(datetime(2026, 12, 25, 17, tzinfo=UTC))
-    assert "ana" in elm.on_duty(noon) and places["store-11"].on_duty(noon) == []
+    assert "ana" in elm.duty.on_duty(noon) and places["store-11"].duty.on_duty(noon) == []
     people = (await reference.people_of(pool, ["store-12"]))["store-12"]
     assert (people.managers, people.associates, people.regional_managers) == (("ana",), ("ben-ostrander", "clara-wynn"), ("helen-varga",))
     assert (await reference.locations(pool, ["store-12"]))["store-12"] is elm

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from services.escalation import usecases
 from shared import reference
-from shared.contracts.directory import Shift, StaffChanged
+from shared.contracts.directory import Override, Shift, StaffChanged
 from tests.integration.escalation.bench import MON_9, Bench, bench_on, incident, location, told
 from tests.support.servers import fresh_database
 
@@ -80,6 +80,21 @@ async def test_who_is_on_duty_is_looked_up_when_a_late_step_fires(bench: Bench) 
         pass
     (expired,) = await bench.said("acknowledgement_expired")
     assert (expired["at"], expired["page"]) == (iso(240), ["ana", "ben"])
+
+
+async def test_who_left_is_never_on_duty_and_an_override_of_the_roster_is(bench: Bench) -> None:
+    """Goal: paging asks the one rule of duty. Method: Ana is on the roster but has left, Ben's shift is Cleo's for the morning."""
+    shifts = (
+        Shift(staff_id="ana", starts="2026-11-23T09:00", ends="2026-11-23T18:00"),
+        Shift(staff_id="ben", starts="2026-11-23T09:00", ends="2026-11-23T18:00"),
+    )
+    swap = Override(staff_id="cleo", instead_of="ben", starts="2026-11-23T09:00", ends="2026-11-23T13:00")
+    gone = StaffChanged(staff_id="ana", name="Ana", role="associate", locations=("store-12",), active=False)
+    async with bench.engine.transaction() as tx:
+        await reference.take_staff(tx, [told(gone, 61)])
+        await reference.take_locations(tx, [told(location().model_copy(update={"roster": shifts, "roster_overrides": (swap,)}), 62)])
+    await bench.report(incident())
+    assert (await bench.only_case())["owner"]["staff_id"] == "cleo"
 
 
 async def test_a_page_is_handed_over_when_the_shift_ends(bench: Bench) -> None:

@@ -1,41 +1,21 @@
 """What the local copy answers without a database."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from shared import reference
-from shared.calendars import Calendar
-from shared.contracts.directory import Shift
+from shared.calendars import Calendar, Duty
 from shared.kernel.errors import Unready
 from shared.reference.queries import forget_access
 
 pytestmark = pytest.mark.unit
 
 
-def store(*roster: Shift) -> reference.Location:
+def store() -> reference.Location:
     calendar = Calendar("America/New_York", {"mon": [("09:00", "18:00")]})
     return reference.Location(
         location_id="store-12", name="Elm Street", region="north", region_name="North", timezone="America/New_York", phone=None,
-        country="US", subdivision=None, coordinates=None, calendar=calendar, roster=roster, version=1,
+        country="US", subdivision=None, coordinates=None, calendar=calendar, duty=Duty(calendar, ()), version=1,
     )  # fmt: skip
-
-
-def shift(staff_id: str, starts: str, ends: str) -> Shift:
-    return Shift(staff_id=staff_id, starts=starts, ends=ends)
-
-
-def test_a_shift_is_wall_time_of_the_store_and_half_open() -> None:
-    elm = store(shift("ana", "2026-11-23T09:00", "2026-11-23T18:00"), shift("ben", "2026-11-23T17:00", "2026-11-23T20:00"))
-    assert elm.on_duty(datetime(2026, 11, 23, 13, 59, 59, tzinfo=UTC)) == []
-    assert elm.on_duty(datetime(2026, 11, 23, 14, 0, tzinfo=UTC)) == ["ana"]
-    assert elm.on_duty(datetime(2026, 11, 23, 22, 30, tzinfo=UTC)) == ["ana", "ben"]
-    assert elm.on_duty(datetime(2026, 11, 23, 23, 0, tzinfo=UTC)) == ["ben"]
-
-
-def test_nobody_is_on_duty_twice() -> None:
-    elm = store(shift("ana", "2026-11-23T09:00", "2026-11-23T18:00"), shift("ana", "2026-11-23T12:00", "2026-11-23T20:00"))
-    assert elm.on_duty(datetime(2026, 11, 23, 18, 0, tzinfo=UTC)) == ["ana"]
 
 
 def test_a_row_that_is_on_its_way_is_waited_for_and_named() -> None:
