@@ -30,5 +30,6 @@ def build(host: Host) -> Service:
         notes=notes,
         measure=partial(usecases.measure, desk),
         timer_check=usecases.check_timers,
+        timer_cases=usecases.timer_cases,
         before_locations=partial(usecases.hours_told, desk),
     )

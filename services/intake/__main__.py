@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from services.intake import api, handlers, timers
+from services.intake import api, handlers, timers, usecases
 from services.intake.domain import Rules
 from services.intake.usecases import Desk, say_again
 from shared.runtime import Host, Service
@@ -21,5 +21,6 @@ def build(host: Host) -> Service:
         subscribe=partial(handlers.subscribe, desk=desk),
         timers=timers.kinds(desk),
         routes=api.ROUTES,
+        timer_check=usecases.check_timers,
         say_again=partial(say_again, engine),
     )

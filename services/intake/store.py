@@ -89,6 +89,10 @@ ADD_VISITS: Final = """
 insert into visits (visit_id, order_id, root_order_id, location_id, at, on_date, miles)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::date[], $7::numeric[])
 """
+WATCHED: Final = """
+-- What an order's state has the service woken for: the closing of the day it is promised for.
+select order_id as subject, 'promise' as name, generation, watched_until as due_at from orders where watched_until is not null
+"""
 ADD_REMAKES: Final = """
 -- New remakes.
 insert into remakes (remake_id, order_id, root_order_id, at) select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[])

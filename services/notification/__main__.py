@@ -47,6 +47,8 @@ def build(host: Host, *, gateway: SmsGateway | None = None) -> Service:
         timers=timers.kinds(desk),
         routes=api.ROUTES,
         loops=(partial(usecases.watch, desk),),
+        timer_check=usecases.check_timers,
+        timer_cases=usecases.timer_cases,
         measure=partial(usecases.measure, desk),
         notes={} if has_provider else {"sms": UNSET},
     )

@@ -30,5 +30,7 @@ def build(host: Host) -> Service:
         timers=timers.kinds(desk),
         routes=api.ROUTES,
         loops=(),
+        timer_check=usecases.check_timers,
+        timer_cases=usecases.timer_cases,
         measure=partial(usecases.measure, desk),
     )

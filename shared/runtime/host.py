@@ -16,7 +16,7 @@ from shared.db import Migration, Pool, Step, migrate, migrations_in
 from shared.kernel.clock import Clock
 from shared.messaging import Engine
 from shared.reference import BeforeLocations
-from shared.timers import Check, TimerHandler
+from shared.timers import CasesOf, Check, TimerHandler
 from shared.vault import Vault
 from shared.web.auth import Sessions
 from shared.web.idempotency import mark_done
@@ -61,7 +61,7 @@ class Host:
 class Service:
     """A service, ready to start: `loops` are further tasks that run until cancelled; `measure` sets its own gauges every few seconds;
     `sessions` signs people in (the console's cookies); `before_locations` is what it does about a location before its copy is renewed;
-    `timer_check` is what the auditor of timers asks it;
+    `timer_check` is what the auditor of timers asks it, `timer_cases` whose cases its timers' subjects are;
     `say_again` says every row of its compacted topics anew, in the version it has, and answers how many, for a broker that lost them.
     `notes`: what does not work as usual here and why, by a short name; told at the start and at `/readyz?verbose`."""
 
@@ -75,6 +75,7 @@ class Service:
     sessions: Sessions | None = None
     before_locations: BeforeLocations | None = None
     timer_check: Check | None = None
+    timer_cases: CasesOf | None = None
     say_again: Callable[[], Awaitable[int]] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 

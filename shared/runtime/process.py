@@ -199,7 +199,7 @@ class Process:
         return [
             service_router(
                 name,
-                [*r.service.routes, *parked_routes(name), *findings_routes(name)],
+                [*r.service.routes, *parked_routes(name), *findings_routes(name, r.service.timer_cases)],
                 desk=r.service.desk,
                 auth=self._auth(r),
                 pool=r.engine.pool,

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from shared.db import Connection, Pool
+from shared.db import Connection
 from shared.kernel.clock import machine_now
+from shared.kernel.ids import new_id
 from shared.messaging.consumer import Engine
 from shared.telemetry.metrics import TIMER_FINDINGS
 
@@ -34,6 +35,9 @@ FAULTS: Final = {
 AT_ONCE: Final = ("overdue", "parked")
 # Found slice by slice, and so gone when a whole round has not found them.
 BY_ROUND: Final = ("armed_again", "missing", "wrong_due", "left_over")
+# Happened once and for all: only a person who took note of it ends it. Its row stays as long, for each start looks back for an hour.
+FOR_GOOD: Final = ("early", "twice")
+NOTED_STAYS: Final = timedelta(days=1)
 
 OVERDUE: Final = """
 -- What is due and does not fire.
@@ -68,19 +72,25 @@ select s.*, exists (
 ) as has_fired from slice s order by kind, subject, name, generation
 """
 KEEP: Final = """
--- What was found, and when last.
-insert into timer_findings (fault, kind, subject, name, generation, detail, due_at, seen_at)
-select distinct on (1, 2, 3, 4, 5) *, $8::timestamptz
-from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::timestamptz[])
-on conflict (fault, kind, subject, name, generation)
-do update set detail = excluded.detail, due_at = excluded.due_at, seen_at = excluded.seen_at
+-- What was found, and when last; what a person took note of stays so unless it got worse.
+insert into timer_findings as f (fault, kind, subject, name, generation, detail, due_at, finding_id, seen_at)
+select distinct on (1, 2, 3, 4, 5) *, $9::timestamptz
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::timestamptz[], $8::uuid[])
+on conflict (fault, kind, subject, name, generation) do update
+    set detail = excluded.detail, due_at = excluded.due_at, seen_at = excluded.seen_at,
+        noted_at = case when f.detail = excluded.detail then f.noted_at end
 """
 FORGET: Final = "delete from timer_findings where fault = any($1::text[]) and seen_at < $2"
-COUNT: Final = "select fault, count(*)::int as found from (select fault from timer_findings limit 10000) f group by fault"
-LISTED: Final = """
--- What was found, oldest first.
-select fault, kind, subject, name, generation, detail, due_at, created_at, seen_at from timer_findings
-order by created_at, fault, kind, subject, name limit $1
+FORGET_NOTED: Final = "delete from timer_findings where noted_at < $1"
+COUNT: Final = """
+-- What is found now, by fault.
+select fault, count(*)::int as found from (select fault from timer_findings where noted_at is null limit 10000) f group by fault
+"""
+LOOKED: Final = """
+-- When the auditor looked, and when it last had gone over everything.
+insert into timer_audits (looked_at, went_round_at) values ($1, $2)
+on conflict (the_one) do update set looked_at = excluded.looked_at,
+    went_round_at = coalesce(excluded.went_round_at, timer_audits.went_round_at)
 """
 
 
@@ -111,6 +121,8 @@ class Auditor:
         self._cursor = ""
         # When each kind of round began; its end takes away what it has not seen.
         self._timers_since = self._subjects_since = machine_now()
+        # As of when each kind of round that is over saw things.
+        self._rounds: dict[str, datetime] = {}
 
     async def look(self) -> None:
         """One look; keeps what it found and sets the gauge."""
@@ -129,6 +141,8 @@ class Auditor:
                     await conn.execute(KEEP, *columns, machine)
                 for faults, before in gone:
                     await conn.execute(FORGET, list(faults), before)
+                await conn.execute(FORGET_NOTED, machine - NOTED_STAYS)
+                await conn.execute(LOOKED, machine, min(self._rounds.values()) if len(self._rounds) == 2 else None)
             counts = {row["fault"]: row["found"] for row in await conn.fetch(COUNT)}
         # A transaction that was open at the last look may have written before it and committed after.
         self._since = machine - timedelta(seconds=60)
@@ -142,6 +156,7 @@ class Auditor:
             self._after = (last["kind"], last["subject"], last["name"], last["generation"])
         else:
             gone.append((BY_ROUND[:1], self._timers_since))
+            self._rounds["timers"] = self._timers_since
             self._after, self._timers_since = ("", "", "", -1), machine
         return [
             Finding("armed_again", row["kind"], row["subject"], row["name"], row["generation"], "", row["due_at"])
@@ -152,18 +167,14 @@ class Auditor:
     async def _slice_of_subjects(
         self, conn: Connection, gone: list[tuple[Sequence[str], datetime]], now: datetime, machine: datetime
     ) -> Sequence[Finding]:
-        if self._check is None:
-            return []
-        found, self._cursor = await self._check(conn, self._cursor, now)
+        found: Sequence[Finding] = ()
+        if self._check is not None:
+            found, self._cursor = await self._check(conn, self._cursor, now)
         if not self._cursor:
             gone.append((BY_ROUND[1:], self._subjects_since))
+            self._rounds["subjects"] = self._subjects_since
             self._subjects_since = machine
         return found
-
-
-async def findings(pool: Pool | Connection, limit: int = ROWS) -> list[dict[str, Any]]:
-    """What was found and is still so, oldest first, each with what its fault means in words."""
-    return [dict(row) | {"words": FAULTS.get(row["fault"], row["fault"])} for row in await pool.fetch(LISTED, limit)]
 
 
 def _finding(row: Any) -> Finding:
@@ -171,4 +182,4 @@ def _finding(row: Any) -> Finding:
 
 
 def _columns(one: Finding) -> tuple[Any, ...]:
-    return one.fault, one.kind, one.subject, one.name, one.generation, one.detail, one.due_at
+    return one.fault, one.kind, one.subject, one.name, one.generation, one.detail, one.due_at, new_id()

@@ -43,7 +43,7 @@ async def show_parked_event(request: AnyRequest, desk: Desk, service: str, parke
         item = await usecases.parked_record(desk, viewer.principal, service, parked_id)
     except Rejected as refused:
         if refused.code == "forbidden":
-            return _not_yours(desk, viewer)
+            return not_yours(desk, viewer)
         return await _page(desk, viewer, {}, refusal=GONE, status=status_of(refused))
     except Transient:
         return await _page(desk, viewer, {}, refusal=AWAY, status=503)
@@ -66,7 +66,7 @@ async def redrive_parked_events(request: AnyRequest, desk: Desk) -> Response[Any
         count = await usecases.redrive(desk, viewer.principal, fields.get("service", ""), chosen, form_id(fields))
     except Rejected as refused:
         if refused.code == "forbidden":
-            return _not_yours(desk, viewer)
+            return not_yours(desk, viewer)
         sentence = GONE if refused.code == "unknown-parked" else refused.detail
         return await _page(desk, viewer, {}, refusal=sentence, status=status_of(refused))
     except Transient:
@@ -84,13 +84,13 @@ async def _page(
     status: int = 200,
 ) -> Response[str]:
     if not viewer.principal.may("parked:write"):
-        return _not_yours(desk, viewer)
+        return not_yours(desk, viewer)
     service, cursor = query.get("service") or None, query.get("cursor") or None
     try:
         found = await usecases.parks(desk, viewer.principal, service, cursor)
     except Rejected as refused:
         if refused.code == "forbidden":
-            return _not_yours(desk, viewer)
+            return not_yours(desk, viewer)
         return html("missing.html", status=status_of(refused), **frame(desk, viewer))
     return html(
         "parked.html",
@@ -104,7 +104,8 @@ async def _page(
     )
 
 
-def _not_yours(desk: Desk, viewer: Viewer) -> Response[str]:
+def not_yours(desk: Desk, viewer: Viewer) -> Response[str]:
+    """The page for who may not see what they asked for."""
     return html("not_yours.html", status=403, **frame(desk, viewer))
 
 

@@ -52,6 +52,7 @@ def _environment() -> jinja2.Environment:
         "target": phrases.TARGETS, "role": phrases.ROLES, "kind": phrases.KINDS, "gift": phrases.RESTITUTIONS, "notice": phrases.NOTICES,
         "template": phrases.TEMPLATES, "reason": phrases.REASONS, "cause": phrases.ROOT_CAUSES,
         "service": phrases.SERVICES, "parked": phrases.PARKED,
+        "fault": phrases.FAULTS, "timer": phrases.TIMERS,
     }  # fmt: skip
     for name, table in tables.items():
         env.filters[name] = _phrase(table)
@@ -69,6 +70,7 @@ def _environment() -> jinja2.Environment:
         "instant": lambda text: when.parse(str(text)) if text else None,
         "phone": phrases.phone,
         "parked_help": lambda reason: phrases.PARKED_HELP.get(reason, "Look at the record, then try again or tell its sender."),
+        "fault_help": lambda fault: phrases.FAULTS_HELP.get(fault, "Look at the log of its service."),
         "staff_of": lambda by: actor(by)[1],
     }
     env.filters |= {"abbreviation": when.abbreviation, "fold": lambda text: text.replace("\r\n", "\n")}

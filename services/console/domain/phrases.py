@@ -188,6 +188,41 @@ PARKED_HELP: Final = {
     "too-large": "What it would say is more than the broker takes.",
 }
 
+# What is wrong with a timer: its name, and what helps.
+FAULTS: Final = {
+    "overdue": "Overdue",
+    "parked": "Stands still",
+    "early": "Fired early",
+    "twice": "Fired twice",
+    "armed_again": "Set once more",
+    "missing": "Missing",
+    "wrong_due": "Set for another time",
+    "left_over": "Left over",
+}
+FAULTS_HELP: Final = {
+    "overdue": "Look whether the service runs and its log says why; it fires by itself as soon as it can.",
+    "parked": "The log names the exception. It is tried again when its subject changes; see the runbook "timers".",
+    "early": "It cannot be undone: look what it did, then note it with the reason.",
+    "twice": "It cannot be undone: look what it did, then note it with the reason.",
+    "armed_again": "What fired cannot fire again: it will be refused when it is due. Tell who keeps the software.",
+    "missing": "Nothing will happen at that time by itself. Count the case's clock anew, or do by hand what is due.",
+    "wrong_due": "Count the case's clock anew.",
+    "left_over": "It changes nothing when it fires, for its subject is over.",
+}
+# What a timer wakes its service for.
+TIMERS: Final = {
+    "target": "Deadline",
+    "warning": "Warning before a deadline",
+    "step": "Step of the ladder",
+    "hand_over": "Change of shifts",
+    "ack_expiry": "End of an acknowledgement",
+    "pause_end": "End of a pause",
+    "recount": "Counting a store's cases anew",
+    "order_late": "Promised day of an order",
+    "payout": "Payout",
+    "notice": "Text",
+}
+
 
 def phone(number: str | None) -> str:
     """`+1 617 555 0100` for a North American number in E.164; others as they are."""

@@ -1,4 +1,4 @@
-"""What the console does: `take` (projections), `look` (pages), `act` and `parked` (asking others), `sign_in` (people), `patient`."""
+"""What the console does: `take` (projections), `look` (pages), `act`, `parked`, `timers` (asking others), `sign_in` (people), `patient`."""
 
 from services.console.usecases.act import COMMANDS, ask, next_opening_in
 from services.console.usecases.desk import Asker, Bell, Desk, Directory
@@ -7,9 +7,11 @@ from services.console.usecases.parked import Park, parked_record, parks, redrive
 from services.console.usecases.patient import PatientPage, patient_page, prove
 from services.console.usecases.sign_in import SignedIn, sign_in, sign_out, whoever
 from services.console.usecases.take import take_cases, take_incidents, take_notices, take_patients, take_restitutions
+from services.console.usecases.timers import Audited, audits, note_finding
 
 __all__ = [
-    "COMMANDS", "Asker", "Bell", "CasePage", "Desk", "Directory", "Park", "PatientPage", "QueuePage", "SignedIn", "ask", "case_page",
-    "lines_of", "next_opening_in", "parked_record", "parks", "patient_page", "people", "places", "prove", "queue_page", "redrive",
-    "sign_in", "sign_out", "take_cases", "take_incidents", "take_notices", "take_patients", "take_restitutions", "trends", "whoever",
+    "Asker", "Audited", "Bell", "COMMANDS", "CasePage", "Desk", "Directory", "Park", "PatientPage", "QueuePage", "SignedIn", "ask",
+    "audits", "case_page", "lines_of", "next_opening_in", "note_finding", "parked_record", "parks", "patient_page", "people", "places",
+    "prove", "queue_page", "redrive", "sign_in", "sign_out", "take_cases", "take_incidents", "take_notices", "take_patients",
+    "take_restitutions", "trends", "whoever",
 ]  # fmt: skip

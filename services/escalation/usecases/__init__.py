@@ -15,7 +15,7 @@ from services.escalation.usecases.act import (
     resume,
     tell_story,
 )
-from services.escalation.usecases.check import check_timers
+from services.escalation.usecases.check import check_timers, timer_cases
 from services.escalation.usecases.deadlines import breach_targets, climb, end_pauses, expire_acknowledgements, hand_over, warn_owners
 from services.escalation.usecases.desk import Desk
 from services.escalation.usecases.hear import take_incidents, take_notices, take_patients, take_restitutions
@@ -63,6 +63,7 @@ __all__ = [
     "take_patients",
     "take_restitutions",
     "tell_story",
+    "timer_cases",
     "warn_owners",
     "watch_unowned",
 ]

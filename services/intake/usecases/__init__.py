@@ -3,6 +3,7 @@
 One function, one transaction, many facts. Called by the handlers, the API and the timers.
 """
 
+from services.intake.usecases.check import check_timers
 from services.intake.usecases.commit import submit
 from services.intake.usecases.desk import Desk
 from services.intake.usecases.hear import close_watch, take_cases, take_ingress, take_notices
@@ -13,6 +14,7 @@ from services.intake.usecases.report import Outcome, report
 __all__ = [
     "Desk",
     "Outcome",
+    "check_timers",
     "close_watch",
     "event_status",
     "incident_view",

@@ -156,6 +156,12 @@ select status, count(*)::int as notices from notices where status in ('queued', 
 union all select 'sending', count(*)::int from notices where status = 'sending'
 union all select 'uncertain', count(*)::int from notices where status = 'uncertain'
 """
+WAITING = """
+-- What a notice's state has the service woken for: it waits for its time to leave.
+select notice_id::text as subject, 'send' as name, attempt as generation, send_at as due_at from notices
+where status in ('queued', 'held')
+"""
+CASES_OF = "select notice_id, case_id from notices where notice_id = any($1::uuid[]) and case_id is not null"
 PAGED = """
 -- The member of staff that was paged at this number last.
 select staff_id from notices where number_index = $1 and audience = 'staff' and staff_id is not null order by seq desc limit 1
@@ -326,6 +332,11 @@ async def numbers_of(conn: Connection, ids: Sequence[UUID]) -> list[str]:
 async def open_pages(conn: Connection, number_index: str) -> list[tuple[UUID, str, str]]:
     """(case, reference, staff id) that a number was paged for and nobody acknowledged, newest first."""
     return [(row["case_id"], row["reference"], row["staff_id"]) for row in await conn.fetch(OPEN_PAGES, number_index)]
+
+
+async def cases_of(conn: Connection, ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The cases that notices are about, by notice id."""
+    return {row["notice_id"]: row["case_id"] for row in await conn.fetch(CASES_OF, list(ids))}
 
 
 async def paged(conn: Connection, number_index: str) -> str | None:

@@ -1,5 +1,6 @@
 """What notification does. One function, one transaction, many facts; a send is two, with the call between."""
 
+from services.notification.usecases.check import check_timers, timer_cases
 from services.notification.usecases.desk import Desk
 from services.notification.usecases.inbound import Incoming, quarantine, receive
 from services.notification.usecases.people import (
@@ -22,6 +23,7 @@ __all__ = [
     "Incoming",
     "Report",
     "case_of",
+    "check_timers",
     "consents_of",
     "look_at_silent",
     "measure",
@@ -37,6 +39,7 @@ __all__ = [
     "take_cases",
     "take_patients",
     "take_restitutions",
+    "timer_cases",
     "type_notice",
     "watch",
 ]

@@ -5,6 +5,7 @@ from services.restitution.store.books import budgets_of, ledger_of, lock_budgets
 from services.restitution.store.books import save as save_books
 from services.restitution.store.payouts import find_code, issue_code, void_codes
 from services.restitution.store.rows import (
+    PAYING,
     case_of,
     cases_of,
     decided_trips,
@@ -19,9 +20,11 @@ from services.restitution.store.rows import (
     one,
     save,
     standing,
+    whose,
 )
 
 __all__ = [
+    "PAYING",
     "budgets_of",
     "case_of",
     "cases_of",
@@ -44,4 +47,5 @@ __all__ = [
     "save_books",
     "standing",
     "void_codes",
+    "whose",
 ]

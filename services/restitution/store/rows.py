@@ -55,6 +55,13 @@ where ($1::text[] is null or location_id = any($1) or region = any($2)) and ($3:
     and ($4::text is null or status = $4)
 order by restitution_id desc limit $5
 """
+PAYING: Final = """
+-- What a payout's state has the service woken for: to ask for it under the next token, or to look after the claim that is out.
+select restitution_id::text as subject, case payout_state when 'due' then 'send' else 'look-' || payout_token end as name,
+    case payout_state when 'due' then payout_token + 1 end as generation, null::timestamptz as due_at
+from restitutions where payout_state in ('due', 'paying')
+"""
+WHOSE: Final = "select restitution_id, case_id from restitutions where restitution_id = any($1::uuid[])"
 STANDING: Final = """
 -- What is not at an end, by status.
 select status, count(*)::int as restitutions from restitutions
@@ -117,6 +124,11 @@ async def case_of(conn: Connection, case_id: UUID) -> CaseCopy | None:
 async def standing(pool: Pool) -> dict[str, int]:
     """How many restitutions are not at an end, by status."""
     return {row["status"]: row["restitutions"] for row in await pool.fetch(STANDING)}
+
+
+async def whose(conn: Connection, ids: Iterable[UUID]) -> dict[UUID, UUID]:
+    """The cases of these restitutions, by restitution id."""
+    return {row["restitution_id"]: row["case_id"] for row in await conn.fetch(WHOSE, list(ids))}
 
 
 async def lock(conn: Connection, ids: Iterable[UUID]) -> dict[UUID, Restitution]:

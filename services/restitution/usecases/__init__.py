@@ -3,6 +3,7 @@
 One function, one transaction, many facts. Called by the handlers, the API and the timers.
 """
 
+from services.restitution.usecases.check import check_timers, timer_cases
 from services.restitution.usecases.command import accept, approve, decline, offer, request, reverse, settle_in_kind
 from services.restitution.usecases.desk import Asker, Book, Desk
 from services.restitution.usecases.hear import take_cases, take_notices
@@ -15,6 +16,7 @@ __all__ = [
     "Desk",
     "accept",
     "approve",
+    "check_timers",
     "decline",
     "measure",
     "offer",
@@ -24,4 +26,5 @@ __all__ = [
     "settle_in_kind",
     "take_cases",
     "take_notices",
+    "timer_cases",
 ]

@@ -173,7 +173,7 @@ async def bed_in(database: Database, *, size: int = 6, dsn: str | None = None) -
         await pool.close()
 
 
-TABLES = "effects, inbox, outbox, parked, rejections, timers, timers_done, topics_heard"
+TABLES = "effects, inbox, outbox, parked, rejections, timers, timers_done, timer_findings, timer_audits, topics_heard"
 
 
 async def emptied(bed: Bed) -> Bed:
