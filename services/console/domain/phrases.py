@@ -201,7 +201,7 @@ FAULTS: Final = {
 }
 FAULTS_HELP: Final = {
     "overdue": "Look whether the service runs and its log says why; it fires by itself as soon as it can.",
-    "parked": "The log names the exception. It is tried again when its subject changes; see the runbook "timers".",
+    "parked": "The log names the exception. It is tried again when its subject changes; the runbook of timers says how else.",
     "early": "It cannot be undone: look what it did, then note it with the reason.",
     "twice": "It cannot be undone: look what it did, then note it with the reason.",
     "armed_again": "What fired cannot fire again: it will be refused when it is due. Tell who keeps the software.",
