@@ -4,11 +4,11 @@ Called by the use cases and, for reading, by the API. Invariant: whoever writes 
 decided after another and versions follow the order of commits.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from services.directory.domain import Change, Directory, Document, Key, Location, Put, Region, Shift, Shifts, Staff
+from services.directory.domain import Change, Directory, Document, Key, Location, Override, Overrides, Put, Region, Shift, Shifts, Staff
 from shared.contracts.directory import ACCESS, LOCATIONS, STAFF
 from shared.db import Connection, Pool
 
@@ -36,6 +36,23 @@ ROSTERS: Final = """
 -- Shifts of these locations, in the order in which they are compared and said.
 select location_id, staff_id, to_char(starts, 'YYYY-MM-DD"T"HH24:MI') as starts, to_char(ends, 'YYYY-MM-DD"T"HH24:MI') as ends
 from rosters where location_id = any($1::text[]) order by location_id, rosters.starts, rosters.ends, staff_id collate "C"
+"""
+OVERRIDES: Final = """
+-- What is laid on the shifts of these locations, in the order in which it was given.
+select override_id as id, location_id, to_char(starts, 'YYYY-MM-DD"T"HH24:MI') as starts, to_char(ends, 'YYYY-MM-DD"T"HH24:MI') as ends,
+       staff_id, instead_of, reason, made_by
+from roster_overrides where location_id = any($1::text[]) order by location_id, number
+"""
+SHIFTS_ELSEWHERE: Final = """
+-- Shifts of these people at other locations that touch a span of wall time, soonest first.
+select location_id, staff_id, to_char(starts, 'YYYY-MM-DD"T"HH24:MI') as starts, to_char(ends, 'YYYY-MM-DD"T"HH24:MI') as ends
+from rosters where staff_id = any($1::text[]) and location_id <> $2 and ends > $3::text::timestamp and starts < $4::text::timestamp
+order by rosters.starts, rosters.ends, staff_id collate "C" limit $5
+"""
+OVERRIDES_ELSEWHERE: Final = """
+-- Other locations where an override puts one of these people on duty within a span of wall time.
+select distinct location_id from roster_overrides
+where staff_id = any($1::text[]) and location_id <> $2 and ends > $3::text::timestamp and starts < $4::text::timestamp limit $5
 """
 _KEY: Final = "select key_id as id, name, hash, scopes, staff_id, is_revoked as revoked, version from keys "
 KEY: Final = _KEY + "where key_id = $1"
@@ -79,6 +96,15 @@ SAVE_ROSTERS: Final = """
 insert into rosters (location_id, staff_id, starts, ends)
 select l, s, f::timestamp, t::timestamp from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as r(l, s, f, t)
 """
+CLEAR_OVERRIDES: Final = "delete from roster_overrides where location_id = any($1::text[]) and override_id <> all($2::uuid[])"
+SAVE_OVERRIDES: Final = """
+-- Overrides of locations, in their order; one that is there stays as it is.
+insert into roster_overrides (override_id, location_id, starts, ends, staff_id, instead_of, reason, made_by)
+select o, l, f::timestamp, t::timestamp, s, i, r, m
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+     with ordinality as given(o, l, f, t, s, i, r, m, n) order by n
+on conflict (override_id) do nothing
+"""
 SAVE_KEY: Final = """
 -- A new key, or a revoked one; nothing else of a key ever changes.
 insert into keys (key_id, version, name, hash, scopes, staff_id, is_revoked) values ($1, $2, $3, $4, $5, $6, $7)
@@ -92,20 +118,23 @@ async def lock(conn: Connection) -> int:
     return version
 
 
-async def read(conn: Connection, version: int, wanted: Document, cleared: Iterable[str] = ()) -> Directory:
-    """What a change of `wanted` touches or refers to, in four reads."""
+async def read(
+    conn: Connection, version: int, wanted: Document, touched: Iterable[str] = (), named: Iterable[str | None] = ()
+) -> Directory:
+    """What a change of `wanted`, of the rosters of `touched` and by the people `named` touches or refers to, in five reads."""
     places = {row.id for row in wanted.locations} | {name for row in wanted.staff for name in row.locations}
-    places |= {row.location_id for row in wanted.rosters} | set(cleared)
+    places |= {row.location_id for row in wanted.rosters} | set(touched)
     regions = {row.id for row in wanted.regions}
     locations = {put.row.id: put.row for put in await _locations(conn, LOCATIONS_OF, list(places), list(regions))}
     regions |= {row.region for row in wanted.locations} | {name for row in wanted.staff for name in row.regions}
-    people = {row.id for row in wanted.staff} | {row.staff_id for row in wanted.rosters}
+    people = {row.id for row in wanted.staff} | {row.staff_id for row in wanted.rosters} | {name for name in named if name}
     return Directory(
         version=version,
         regions={row["id"]: Region.model_construct(**row) for row in await conn.fetch(REGIONS, list(regions), list(locations))},
         locations=locations,
         staff={put.row.id: put.row for put in await _staff(conn, STAFF_OF, list(people))},
         rosters=await rosters(conn, locations),
+        overrides=await overrides(conn, locations),
     )
 
 
@@ -118,6 +147,10 @@ async def save(conn: Connection, change: Change) -> None:
         await conn.execute(CLEAR_ROSTERS, list(change.rosters))
         shifts = [shift for of_one in change.rosters.values() for shift in of_one]
         await _write(conn, SAVE_ROSTERS, [(s.location_id, s.staff_id, s.starts, s.ends) for s in shifts])
+    if change.overrides:
+        kept = [override for of_one in change.overrides.values() for override in of_one]
+        await conn.execute(CLEAR_OVERRIDES, list(change.overrides), [override.id for override in kept])
+        await _write(conn, SAVE_OVERRIDES, kept)
     await conn.execute(MOVE, change.version)
 
 
@@ -141,6 +174,14 @@ async def locations(conn: Reader, after: str, limit: int) -> list[Put[Location]]
     return await _locations(conn, LOCATIONS_PAGE, after, limit)
 
 
+async def locations_named(conn: Reader, location_ids: Iterable[str]) -> dict[str, Location]:
+    return {put.row.id: put.row for put in await _locations(conn, LOCATIONS_OF, list(location_ids), [])}
+
+
+async def members(conn: Reader, staff_ids: Iterable[str]) -> dict[str, Staff]:
+    return {put.row.id: put.row for put in await _staff(conn, STAFF_OF, list(staff_ids))}
+
+
 async def member(conn: Reader, staff_id: str) -> Put[Staff] | None:
     found = await _staff(conn, STAFF_OF, [staff_id])
     return found[0] if found else None
@@ -162,6 +203,26 @@ async def rosters(conn: Reader, location_ids: Iterable[str]) -> dict[str, Shifts
     """Shifts by location; a location without any is absent."""
     rows = await conn.fetch(ROSTERS, list(location_ids))
     return {name: tuple(Shift.model_construct(**row) for row in group) for name, group in groupby(rows, key=lambda r: r["location_id"])}
+
+
+async def overrides(conn: Reader, location_ids: Iterable[str]) -> dict[str, Overrides]:
+    """Overrides by location, in their order; a location without any is absent."""
+    rows = await conn.fetch(OVERRIDES, list(location_ids))
+    return {name: tuple(Override(**row) for row in group) for name, group in groupby(rows, key=lambda r: r["location_id"])}
+
+
+async def elsewhere(
+    conn: Reader, staff_ids: Collection[str], location_id: str, walls: tuple[str, str], limit: int
+) -> tuple[dict[str, list[Shift]], set[str]]:
+    """Shifts of these people at other locations in a span, by location, and the other locations where an override puts one of them.
+
+    At most `limit` of each.
+    """
+    shifts: dict[str, list[Shift]] = {}
+    for row in await conn.fetch(SHIFTS_ELSEWHERE, list(staff_ids), location_id, *walls, limit):
+        shifts.setdefault(row["location_id"], []).append(Shift.model_construct(**row))
+    rows = await conn.fetch(OVERRIDES_ELSEWHERE, list(staff_ids), location_id, *walls, limit)
+    return shifts, {row["location_id"] for row in rows}
 
 
 async def key(conn: Reader, key_id: str) -> Key | None:

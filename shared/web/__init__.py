@@ -5,7 +5,7 @@ or an RFC 9457 problem; a request that could not be understood is never a 5xx.
 """
 
 from shared.web.app import HttpServer, PortTaken, make_app, service_router
-from shared.web.auth import PUBLIC, Access, Auth, Principal, requires
+from shared.web.auth import PUBLIC, Access, Auth, Principal, requires, requires_any
 from shared.web.body import FORMS, RAW, read_json, read_model
 from shared.web.pages import check_etag, cursor_of, etag, page, read_cursor
 from shared.web.sse import Say, stream
@@ -29,6 +29,7 @@ __all__ = [
     "read_json",
     "read_model",
     "requires",
+    "requires_any",
     "service_router",
     "stream",
 ]

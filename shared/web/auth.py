@@ -276,6 +276,20 @@ def requires(*scopes: str, patient_too: bool = False) -> Callable[[ASGIConnectio
     return guard
 
 
+def requires_any(*scopes: str) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+    """A Litestar guard: one of `scopes`, else 403; not for a patient's link."""
+    either = scopes
+    if unknown := set(either) - SCOPES:
+        raise ValueError(f"no such scope: {sorted(unknown)}")
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+        principal = principal_of(connection)
+        if principal.kind == "patient" or not any(principal.may(scope) for scope in either):
+            raise Rejected("forbidden", "This key or person may not do that.", needs=list(either))
+
+    return guard
+
+
 def principal_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
     """The asker of a request that is not PUBLIC."""
     principal = connection.scope.get("user")

@@ -120,8 +120,10 @@ def _scopes(app: Any) -> dict[tuple[str, str], str]:
     found = {}
     for route in app.routes:
         for handler in getattr(route, "route_handlers", ()):
-            guards = [inspect.getclosurevars(guard).nonlocals.get("scopes", ()) for guard in handler.guards or ()]
-            scope = ", ".join(f"`{name}`" for names in guards for name in names)
+            guards = [inspect.getclosurevars(guard).nonlocals for guard in handler.guards or ()]
+            all_of = [f"`{name}`" for guard in guards for name in guard.get("scopes", ())]
+            any_of = [" or ".join(f"`{name}`" for name in guard["either"]) for guard in guards if "either" in guard]
+            scope = ", ".join(all_of + any_of)
             for method in handler.http_methods:
                 found[method, re.sub(r":\w+}", "}", route.path)] = "none needed" if handler.opt.get("public") else scope or "-"
     return found

@@ -8,9 +8,12 @@ heard version n of a topic has heard everything of that topic up to n.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Generic, NamedTuple, TypeVar
+from uuid import UUID
 
 from services.directory.domain.document import SHIFTS_MAX, Document, Location, Region, Row, Shift, Staff, rejected
+from services.directory.domain.roster import OVERRIDES_MAX, Override
 from shared.contracts.directory import AccessChanged, LocationChanged, StaffChanged
+from shared.contracts.directory import Override as SaidOverride
 from shared.contracts.directory import Shift as SaidShift
 from shared.contracts.envelope import Event
 from shared.kernel.decision import Decision
@@ -22,6 +25,7 @@ SCOPES: Final = (
 )  # fmt: skip
 
 Shifts = tuple[Shift, ...]
+Overrides = tuple[Override, ...]
 R = TypeVar("R", bound=Row)
 
 
@@ -41,17 +45,19 @@ class Directory:
     locations: Mapping[str, Location] = field(default_factory=dict)
     staff: Mapping[str, Staff] = field(default_factory=dict)
     rosters: Mapping[str, Shifts] = field(default_factory=dict)
+    overrides: Mapping[str, Overrides] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to be written. `rosters` replaces the whole roster of each location it names."""
+    """What is to be written. `rosters` and `overrides` replace all shifts, or all overrides, of each location they name."""
 
     version: int
     regions: tuple[Region, ...] = ()
     locations: tuple[Put[Location], ...] = ()
     staff: tuple[Put[Staff], ...] = ()
     rosters: Mapping[str, Shifts] = field(default_factory=dict)
+    overrides: Mapping[str, Overrides] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +102,44 @@ def change(state: Directory, wanted: Document, cleared: Iterable[str] = ()) -> D
     put_locations = tuple(Put(next(versions), locations[name]) for name in said_locations)
     put_staff = tuple(Put(next(versions), staff[name]) for name in said_staff)
     duties = {**state.rosters, **rosters}
-    events: list[Event] = [say_location(p, regions[p.row.region], duties.get(p.row.id, ())) for p in put_locations]
+    events: list[Event] = [
+        say_location(p, regions[p.row.region], duties.get(p.row.id, ()), state.overrides.get(p.row.id, ())) for p in put_locations
+    ]
     events += [say_staff(p) for p in put_staff]
     last = state.version + len(events)
     return Decision(
         Change(last, tuple(regions[name] for name in sorted(renamed)), put_locations, put_staff, rosters),
         tuple(events),
     )
+
+
+def add_override(state: Directory, wanted: Override) -> Decision[Change]:
+    """Lay an override on top of those of its location. Raises Rejected `unknown-staff` with a pointer, `too-many-overrides`."""
+    faults = [
+        _Fault("unknown-staff", f"/{name}", f"there is nobody {who} who works here")
+        for name, who in (("staff_id", wanted.staff_id), ("instead_of", wanted.instead_of))
+        if who is not None and (who not in state.staff or (name == "staff_id" and not state.staff[who].active))
+    ]
+    _refuse(faults)
+    there = state.overrides.get(wanted.location_id, ())
+    if len(there) >= OVERRIDES_MAX:
+        raise Rejected("too-many-overrides", f"A location has at most {OVERRIDES_MAX} overrides; remove those that are over.")
+    return _override(state, wanted.location_id, (*there, wanted))
+
+
+def drop_override(state: Directory, location_id: str, override_id: UUID) -> Decision[Change]:
+    """Undo an override: the shifts, and the other overrides, hold again. Raises Rejected `unknown-override`."""
+    there = state.overrides.get(location_id, ())
+    kept = tuple(row for row in there if row.id != override_id)
+    if len(kept) == len(there):
+        raise Rejected("unknown-override", "There is no such override.")
+    return _override(state, location_id, kept)
+
+
+def _override(state: Directory, location_id: str, overrides: Overrides) -> Decision[Change]:
+    put = Put(state.version + 1, state.locations[location_id])
+    event = say_location(put, state.regions[put.row.region], state.rosters.get(location_id, ()), overrides)
+    return Decision(Change(put.version, locations=(put,), overrides={location_id: overrides}), (event,))
 
 
 def issue_key(last_version: int, key: Key, known_staff: Iterable[str]) -> Decision[Key]:
@@ -133,14 +170,17 @@ def revoke_key(last_version: int, key: Key | None) -> Decision[Key]:
     return Decision(revoked, (say_key(revoked),))
 
 
-def say_location(put: Put[Location], region: Region, shifts: Shifts) -> LocationChanged:
-    """The location whole, as everybody's copy keeps it."""
+def say_location(put: Put[Location], region: Region, shifts: Shifts, overrides: Overrides) -> LocationChanged:
+    """The location whole, as everybody's copy keeps it. Why somebody stands in for somebody is nobody else's business."""
     row = put.row
     return LocationChanged(
         version=put.version, location_id=row.id, name=row.name, region=row.region, region_name=region.name, timezone=row.timezone,
         phone=row.phone, coordinates=row.coordinates, country=row.country, subdivision=row.subdivision, weekly=row.weekly,
         observe_holidays=row.observe_holidays, closures=row.closures, overrides=row.overrides,
         roster=tuple(SaidShift(staff_id=shift.staff_id, starts=shift.starts, ends=shift.ends) for shift in shifts),
+        roster_overrides=tuple(
+            SaidOverride(staff_id=o.staff_id, instead_of=o.instead_of, starts=o.starts, ends=o.ends) for o in overrides
+        ),
     )  # fmt: skip
 
 

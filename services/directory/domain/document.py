@@ -7,7 +7,7 @@ Hours are wall time of the store; a location without a zone is a configuration e
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from typing import Annotated, Any, Final, TypeVar
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, TypeVar
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from shared.calendars import BadCalendar, Calendar
+from shared.calendars import SHIFT_DAYS_MAX, BadCalendar, Calendar
 from shared.contracts.directory import Role
 from shared.kernel.errors import Rejected
 
@@ -167,8 +167,7 @@ class Shift(Row):
 
     @model_validator(mode="after")
     def check_order(self) -> "Shift":
-        if self.starts >= self.ends:
-            raise BadCalendar("a shift ends after it begins", "/to")
+        check_span(self.starts, self.ends)
         return self
 
 
@@ -184,9 +183,17 @@ class Document(Row):
 R = TypeVar("R", bound=Row)
 
 
+def check_span(starts: str, ends: str) -> None:
+    """A span of a roster, in wall time, ends after it begins and is no longer than a year; BadCalendar otherwise."""
+    if starts >= ends:
+        raise BadCalendar("a shift ends after it begins", "/to")
+    if date.fromisoformat(ends[:10]) - date.fromisoformat(starts[:10]) > timedelta(days=SHIFT_DAYS_MAX):
+        raise BadCalendar(f"a shift is at most {SHIFT_DAYS_MAX} days long", "/to")
+
+
 def read(value: Any) -> Document:
     """A whole directory file. Raises Rejected `invalid-data` with `errors`, one pointer each."""
-    return _valid(Document, value)
+    return checked(Document, value)
 
 
 def read_part(part: str, row_id: str, body: Any) -> Document:
@@ -241,7 +248,8 @@ def rejected(errors: Sequence[Mapping[str, str]], code: str = "invalid-data") ->
     return Rejected(code, f"{first['pointer'] or '/'}: {first['detail']}{more}", pointer=first["pointer"], errors=list(errors[:100]))
 
 
-def _valid(kind: type[R], value: Any) -> R:
+def checked(kind: type[R], value: Any) -> R:
+    """The value as a row of that kind. Raises Rejected `invalid-data` with `errors`, one pointer each."""
     try:
         return kind.model_validate(value)
     except ValidationError as invalid:

@@ -255,6 +255,7 @@ async def test_whatever_is_sent_is_no_error_of_ours(world: World) -> None:
     admin = await world.key("directory:write")
     headers = {**admin, "content-type": "application/json"}
     doors = [("POST", "/v1/keys")] + [("PUT", f"/v1/{kind}/any") for kind in ("regions", "locations", "staff", "rosters")]
+    doors += [("POST", "/v1/rosters/store-12/overrides"), ("POST", "/v1/rosters/any/overrides")]
     for method, path in doors:
         for body in bodies():
             answer = await world.http.request(method, path, content=body, headers=headers)
@@ -270,6 +271,10 @@ async def test_whatever_is_sent_is_no_error_of_ours(world: World) -> None:
         ("PUT", "/v1/locations/any", {**STORE, "region": nul}),
         ("PUT", "/v1/locations/a%00b", STORE),
         ("PUT", "/v1/rosters/a%00b", []),
+        ("POST", "/v1/rosters/store-12/overrides", {"from": "2026-11-27T14:00", "to": "2026-11-27T18:00", "reason": nul}),
+        ("POST", "/v1/rosters/a%00b/overrides", {"from": "2026-11-27T14:00", "to": "2026-11-27T18:00", "reason": "x"}),
+        ("GET", "/v1/rosters/a%00b/overrides", None),
+        ("DELETE", "/v1/rosters/store-12/overrides/a%00b", None),
         ("DELETE", "/v1/keys/a%00b", None),
         *(("GET", f"/v1/{kind}/a%00b", None) for kind in ("locations", "staff", "rosters", "keys")),
     ):

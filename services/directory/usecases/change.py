@@ -1,28 +1,23 @@
-"""What can be done to the directory: load a file, put a row, issue and revoke keys. One function, one transaction.
+"""What can be done to the directory's rows: load a file, put a row, say everything anew. One function, one transaction.
 
-Called by the API, by `amends directory load` and `keys create`, and by the demo.
+Called by the API, by `amends directory load`, and by the demo.
 Invariant: the lock of the version sequence is taken before anything is read, so a decision rests on what is true when it commits; doing
 the same again writes nothing and says nothing.
 """
 
-import hashlib
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from services.directory import domain, store
-from services.directory.domain import Change, Directory, Document, Key, Location, Put, Region, Shifts, Staff
-from shared.kernel.decision import Decision
+from services.directory.domain import Change, Directory, Document, Location, Put, Region, Staff
 from shared.kernel.errors import Rejected
 from shared.messaging import Engine, Transaction
 
-DEMO_GROUP: Final = Path(__file__).parent / "demo" / "group.yaml"
+DEMO_GROUP: Final = Path(__file__).parent.parent / "demo" / "group.yaml"
 R = TypeVar("R", Location, Staff)
-# 48 bits name a key, 192 make its secret; both without an underscore, which divides them.
-_KEY_ID_BYTES, _SECRET_BYTES = 6, 24
 _PAGE = 500
 
 
@@ -51,7 +46,7 @@ async def load(desk: Desk, tx: Transaction, document: Any, *, actor: str) -> Loa
     Raises Rejected with a pointer for each fault; then nothing is written.
     """
     wanted = document if isinstance(document, Document) else domain.read(document)
-    _, change = await _change(tx, wanted, actor)
+    _, change = await change_rows(tx, wanted, actor)
     return Loaded(
         regions=len(change.regions),
         locations=len(change.locations),
@@ -71,52 +66,22 @@ def demo_group(start: date) -> Document:
 async def put_region(desk: Desk, tx: Transaction, region_id: str, body: Any, *, actor: str) -> Region:
     """Write one region; its locations are said anew where its name changed."""
     wanted = domain.read_part("regions", region_id, body)
-    await _change(tx, wanted, actor, within="/regions/0")
+    await change_rows(tx, wanted, actor, within="/regions/0")
     return wanted.regions[0]
 
 
 async def put_location(desk: Desk, tx: Transaction, location_id: str, body: Any, *, actor: str) -> Put[Location]:
     """Write one location; its roster stays. Raises Rejected `invalid-data`, `unknown-region`."""
     wanted = domain.read_part("locations", location_id, body)
-    _, change = await _change(tx, wanted, actor, within="/locations/0")
+    _, change = await change_rows(tx, wanted, actor, within="/locations/0")
     return change.locations[0] if change.locations else _there(await store.location(tx.conn, location_id))
 
 
 async def put_staff(desk: Desk, tx: Transaction, staff_id: str, body: Any, *, actor: str) -> Put[Staff]:
     """Write one member of staff. Raises Rejected `invalid-data`, `unknown-location`, `unknown-region`."""
     wanted = domain.read_part("staff", staff_id, body)
-    _, change = await _change(tx, wanted, actor, within="/staff/0")
+    _, change = await change_rows(tx, wanted, actor, within="/staff/0")
     return change.staff[0] if change.staff else _there(await store.member(tx.conn, staff_id))
-
-
-async def put_roster(desk: Desk, tx: Transaction, location_id: str, body: Any, *, actor: str) -> Shifts:
-    """Replace a location's whole roster. Raises Rejected `invalid-data`, `unknown-staff`, and `unknown-location` for the address."""
-    wanted = domain.read_roster(location_id, body)
-    if await store.location(tx.conn, location_id) is None:
-        raise Rejected("unknown-location", f"There is no location {location_id}.")
-    before, change = await _change(tx, wanted, actor, cleared=(location_id,), within="/rosters", becomes="/shifts")
-    return change.rosters.get(location_id, before.rosters.get(location_id, ()))
-
-
-async def create_key(
-    desk: Desk, tx: Transaction, name: str, scopes: Sequence[str] = (), staff_id: str | None = None, *, actor: str
-) -> tuple[Key, str]:
-    """Issue a key; answers its row and `amk_<key id>_<secret>`, which is kept nowhere. Raises Rejected `invalid-data`, `unknown-staff`."""
-    version = await store.lock(tx.conn)
-    secret = secrets.token_hex(_SECRET_BYTES)
-    asked = Key(secrets.token_hex(_KEY_ID_BYTES), name, hashlib.sha256(secret.encode()).hexdigest(), tuple(scopes), staff_id)
-    person = await store.member(tx.conn, staff_id) if staff_id is not None else None
-    decision = domain.issue_key(version, asked, [person.row.id] if person and person.row.active else [])
-    await _keep_key(tx, decision, actor, "issue key")
-    return decision.state, f"amk_{decision.state.id}_{secret}"
-
-
-async def revoke_key(desk: Desk, tx: Transaction, key_id: str, *, actor: str) -> Key:
-    """From when listeners have heard it, the key opens nothing. Raises Rejected `unknown-key`."""
-    version = await store.lock(tx.conn)
-    decision = domain.revoke_key(version, await store.key(tx.conn, key_id))
-    await _keep_key(tx, decision, actor, "revoke key")
-    return decision.state
 
 
 async def say_again(desk: Desk) -> int:
@@ -128,8 +93,10 @@ async def say_again(desk: Desk) -> int:
             after = places[-1].row.id
             regions = {region.id: region for region in await store.regions_named(tx.conn, {place.row.region for place in places})}
             rosters = await store.rosters(tx.conn, [place.row.id for place in places])
+            overrides = await store.overrides(tx.conn, [place.row.id for place in places])
             for place in places:
-                tx.say(domain.say_location(place, regions[place.row.region], rosters.get(place.row.id, ())))
+                name = place.row.id
+                tx.say(domain.say_location(place, regions[place.row.region], rosters.get(name, ()), overrides.get(name, ())))
         after = ""
         while people := await store.staff(tx.conn, after, _PAGE):
             after = people[-1].row.id
@@ -143,7 +110,7 @@ async def say_again(desk: Desk) -> int:
         return len(tx.said)
 
 
-async def _change(
+async def change_rows(
     tx: Transaction, wanted: Document, actor: str, *, cleared: Iterable[str] = (), within: str = "", becomes: str = ""
 ) -> tuple[Directory, Change]:
     """Lock, read, decide, write: the state before, and the change. Pointers `within` the wrapped body are told as in the sent one."""
@@ -159,15 +126,6 @@ async def _change(
         await store.save(tx.conn, change)
     _audit(tx, actor, change)
     return state, change
-
-
-async def _keep_key(tx: Transaction, decision: Decision[Key], actor: str, action: str) -> None:
-    if decision.is_empty:
-        return
-    key = decision.state
-    tx.apply(decision)
-    await store.save_key(tx.conn, key)
-    tx.audit(actor, action, f"key:{key.id}", {"version": key.version, "scopes": list(key.scopes), "staff_id": key.staff_id})
 
 
 def _audit(tx: Transaction, actor: str, change: Change) -> None:
