@@ -6,7 +6,7 @@ a command that works beside it, `place.beside` knows. A command raises `Failed` 
 """
 
 # importing a family registers its words
-from services.command import clock, config, directory, doctor, migrate, parked, policy, republish, secrets, serve, up  # noqa: F401
+from services.command import clock, config, directory, doctor, migrate, parked, policy, replay, republish, secrets, serve, up  # noqa: F401
 from services.command.door import app
 
 __all__ = ["app"]

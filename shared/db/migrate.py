@@ -79,9 +79,17 @@ def migrations_in(folder: Path, room: str) -> tuple[Migration, ...]:
 
 
 async def migrate(
-    owner_dsn: str, schema: str, migrations: tuple[Migration, ...], *, password: str | None = None, step: Step | None = None
+    owner_dsn: str,
+    schema: str,
+    migrations: tuple[Migration, ...],
+    *,
+    password: str | None = None,
+    step: Step | None = None,
+    service: str | None = None,
 ) -> int:
     """Bring `schema` up to date and return how many files were applied. The role `amends_<schema>` is made where missing.
+
+    `service`: whose role it is, where the schema is a next generation and has another name.
 
     `step` pre leaves out what has to wait until the version before is gone; post, or none, applies everything.
 
@@ -89,7 +97,7 @@ async def migrate(
     """
     if not _NAME.match(schema):
         raise ValueError(f"{schema!r} is no schema name")
-    role = role_of(schema)
+    role = role_of(service or schema)
     connection = await asyncpg.connect(owner_dsn, timeout=10)
     try:
         async with connection.transaction():

@@ -8,11 +8,11 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import SecretStr
 
@@ -35,6 +35,7 @@ from shared.vault import Vault
 from shared.web.app import HttpServer, make_app
 
 Build = Callable[[Host], Service]
+T = TypeVar("T")
 RUN_FILE: Final = "run.json"
 PHONE_NUMBER: Final = "+12025550100"
 
@@ -81,11 +82,18 @@ class Stack:
             raise _sentence(error, self.data) from error
 
     async def refill(self, since: datetime) -> dict[str, Refilled]:
-        """Instead of `start`: the servers come up, a broker that lost its log is set to be filled again, and they are stopped."""
+        """Instead of `start`: a broker that lost its log is set to be filled again."""
+        return await self.instead(lambda process, _, __: process.refill(since))
+
+    async def instead(self, work: Callable[[Process, str, str], Awaitable[T]]) -> T:
+        """Instead of `start`: the servers come up, the work is done on services that do not run, and the servers are stopped.
+
+        The work gets the services, the owner's DSN (empty where every service brings its own) and Kafka's address.
+        """
         try:
-            await self._prepare()
+            owner_dsn, servers = await self._prepare()
             assert self.process is not None, "a prepared stack has its services"
-            return await self.process.refill(since)
+            return await work(self.process, owner_dsn, servers)
         except BaseException as error:
             raise _sentence(error, self.data) from error
         finally:

@@ -242,11 +242,14 @@ def _configs(topic: Topic, retention_ms: int, ingress_hours: int) -> dict[str, s
     return {"retention.ms": str(ingress_hours * _HOUR_MS if topic.keeps_hours else retention_ms)}
 
 
-async def remember_positions(bootstrap_servers: str, engine: Engine, pool: Pool) -> None:
-    """Before the first fetch: a group without a position starts at the beginning if it never heard the topic, else it stops and says so."""
-    topics = list(engine.subscribers)
+async def remember_positions(bootstrap_servers: str, engine: Engine, pool: Pool, topics: Sequence[str] = ()) -> None:
+    """Before the first fetch: a group without a position starts at the beginning if it never heard the topic, else it stops and says so.
+
+    `topics`: instead of those that are subscribed to.
+    """
+    topics = list(topics or engine.subscribers)
     heard = {row["topic"] for row in await pool.fetch(HEARD, topics)}
-    places = await _places(bootstrap_servers, topics)
+    places = await places_of(bootstrap_servers, topics)
     known = (_has_position(bootstrap_servers, group_of(engine.name, topic), places[topic], topic in heard) for topic in topics)
     outcomes = await asyncio.gather(*known)
     lost = sorted(topic for topic, known in zip(topics, outcomes, strict=True) if not known)
@@ -258,7 +261,7 @@ async def remember_positions(bootstrap_servers: str, engine: Engine, pool: Pool)
     await pool.execute(HEAR, topics)
 
 
-async def _places(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, list[TopicPartition]]:
+async def places_of(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, list[TopicPartition]]:
     """Each topic's partitions, which an unsubscribed consumer never learns of. A topic just made may be unknown for a moment."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
@@ -324,7 +327,7 @@ async def _with_members(admin: AIOKafkaAdminClient, groups: Collection[str]) -> 
 
 async def start_over(bootstrap_servers: str, service: str, topics: Sequence[str]) -> None:
     """Set the service's position on each of these topics to the beginning. Raises StillRead where a group has members."""
-    places = await _places(bootstrap_servers, topics)
+    places = await places_of(bootstrap_servers, topics)
     try:
         await asyncio.gather(*(_to_the_beginning(bootstrap_servers, group_of(service, topic), places[topic]) for topic in topics))
     except CommitFailedError as error:

@@ -90,6 +90,11 @@ def all_migrations(name: str, schema: Path) -> tuple[Migration, ...]:
     return (*shared, *migrations_in(schema, name))
 
 
-async def migrate_service(owner_dsn: str, name: str, schema: Path, *, password: str | None = None, step: Step | None = None) -> int:
-    """Bring one service's schema up to date; returns how many files were applied. See `migrate` for `step`."""
-    return await migrate(owner_dsn, name, all_migrations(name, schema), password=password, step=step)
+async def migrate_service(
+    owner_dsn: str, name: str, schema: Path, *, password: str | None = None, step: Step | None = None, into: str | None = None
+) -> int:
+    """Bring one service's schema up to date; returns how many files were applied. See `migrate` for `step`.
+
+    `into`: a schema of another name, with the rights of the same role.
+    """
+    return await migrate(owner_dsn, into or name, all_migrations(name, schema), password=password, step=step, service=name)

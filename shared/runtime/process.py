@@ -16,11 +16,20 @@ from uuid import UUID
 from faststream.kafka import KafkaBroker
 
 from shared import reference
-from shared.contracts.flow import BY_NAME
+from shared.contracts.flow import BY_NAME, heard_by
 from shared.db import DATABASE_DOWN, answers
 from shared.messaging import Batch, Engine, Record, make_broker
 from shared.messaging.audit import seal
-from shared.messaging.broker import commit_offsets, commit_once, dead_subscribers, provision, remember_positions, start
+from shared.messaging.broker import (
+    commit_offsets,
+    commit_once,
+    dead_subscribers,
+    group_of,
+    provision,
+    remember_positions,
+    start,
+    wait_until_unread,
+)
 from shared.messaging.inbox import keep_partitions
 from shared.messaging.measures import measure
 from shared.messaging.parked import Redriver, is_waiting, went_through
@@ -115,6 +124,16 @@ class Process:
     async def refill(self, since: datetime) -> dict[str, Refilled]:
         """Instead of `start`, for a broker that lost its log: the next start sends what was said since then. Raises as `refill` does."""
         return await refill([r.service for r in self.running.values()], self._servers, self._topics, since)
+
+    async def unread(self, name: str) -> None:
+        """Instead of `start`: nobody reads for this service, and the broker is the one that it has read from.
+
+        Raises StillRead or BrokerLostItsMemory.
+        """
+        engine, topics = self.running[name].engine, heard_by(name)
+        await provision(self._servers, **self._topics)
+        await wait_until_unread(self._servers, [group_of(name, topic) for topic in topics])
+        await remember_positions(self._servers, engine, engine.pool, topics)
 
     def _spawn(self, r: Running, name: str, run: Any) -> None:
         task = asyncio.create_task(run, name=f"{r.engine.name}-{name}")

@@ -2,13 +2,13 @@
 
 import base64
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from services.console.domain import queue
 from services.console.domain.timeline import Entry, kept
 from services.console.store import projections
-from services.console.usecases.desk import Desk
+from services.console.usecases.desk import Bell
 from shared.contracts.cases import CaseEvent, CaseOpened, IncidentAttached
 from shared.contracts.envelope import Event, Fact
 from shared.contracts.incidents import Incident, IncidentReported
@@ -37,7 +37,14 @@ STATUS_BY_EVENT: dict[type[Event], str] = {
 }
 
 
-async def take_cases(desk: Desk, tx: Transaction, facts: Facts) -> None:
+class HasBell(Protocol):
+    """All that these use cases may reach besides their transaction: nothing that sends, pays or asks others."""
+
+    @property
+    def bell(self) -> Bell: ...
+
+
+async def take_cases(desk: HasBell, tx: Transaction, facts: Facts) -> None:
     """Queue rows, timeline, and which case took an incident up."""
     events = [fact.event for fact in facts if isinstance(fact.event, CaseEvent)]
     await projections.save_rows(tx.conn, queue.newest(events))
@@ -46,20 +53,20 @@ async def take_cases(desk: Desk, tx: Transaction, facts: Facts) -> None:
     await _remember(desk, tx, facts)
 
 
-async def take_incidents(desk: Desk, tx: Transaction, facts: Facts) -> None:
+async def take_incidents(desk: HasBell, tx: Transaction, facts: Facts) -> None:
     """What was reported; a case's timeline tells it once a case has taken it up."""
     found = [fact.event.incident for fact in facts if isinstance(fact.event, IncidentReported)]
     await projections.save_incidents(tx.conn, [_incident(incident, None) for incident in found])
 
 
-async def take_restitutions(desk: Desk, tx: Transaction, facts: Facts) -> None:
+async def take_restitutions(desk: HasBell, tx: Transaction, facts: Facts) -> None:
     """What is given back."""
     events = [fact.event for fact in facts if isinstance(fact.event, RestitutionEvent)]
     await projections.save_restitutions(tx.conn, [_restitution(event) for event in events])
     await _remember(desk, tx, facts)
 
 
-async def take_notices(desk: Desk, tx: Transaction, facts: Facts) -> None:
+async def take_notices(desk: HasBell, tx: Transaction, facts: Facts) -> None:
     """What became of texts, and the links patients got."""
     events = [fact.event for fact in facts]
     await projections.save_notices(tx.conn, [_notice(event) for event in events if isinstance(event, NoticeEvent)])
@@ -68,13 +75,13 @@ async def take_notices(desk: Desk, tx: Transaction, facts: Facts) -> None:
     await _remember(desk, tx, facts)
 
 
-async def take_patients(desk: Desk, tx: Transaction, facts: Facts) -> None:
+async def take_patients(desk: HasBell, tx: Transaction, facts: Facts) -> None:
     """Names and numbers, as ciphertext."""
     events = [fact.event for fact in facts if isinstance(fact.event, PatientChanged)]
     await projections.save_patients(tx.conn, [_patient(event) for event in events])
 
 
-async def _remember(desk: Desk, tx: Transaction, facts: Facts) -> None:
+async def _remember(desk: HasBell, tx: Transaction, facts: Facts) -> None:
     entries = [entry for fact in facts if (entry := _entry(fact)) is not None]
     await projections.add_entries(tx.conn, entries)
 
