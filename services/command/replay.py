@@ -3,6 +3,8 @@
 import json
 import time
 
+import asyncpg
+
 from services.command.door import DEFAULT_DATA, AsJson, Data, Failed, Misused, app, run, say, tell
 from services.command.up import builder, builders, settings_with
 from services.console.usecases.replay import Replayed
@@ -10,6 +12,7 @@ from services.console.usecases.replay import replay as replay_console
 from shared.embedded.stack import Stack
 from shared.messaging.broker import StillRead
 from shared.runtime import Process
+from shared.settings import PREFIX
 from shared.telemetry import logs
 
 EVERY_SECONDS = 2.0
@@ -19,7 +22,7 @@ EVERY_SECONDS = 2.0
 def replay(service: str = "console", /, *, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
     """Make the console's pages again from everything that was said. It never sends a text and never moves money.
 
-    Nothing may run meanwhile; embedded servers are started for it and stopped again. Interrupted, it has changed nothing.
+    The console may not run meanwhile; embedded servers are started for it and stopped again. Interrupted, it has changed nothing.
 
     Parameters
     ----------
@@ -40,13 +43,18 @@ def replay(service: str = "console", /, *, data: Data = DEFAULT_DATA, as_json: A
 
         try:
             done = await Stack(settings, builders(), data, say=tell).instead(on)
-        except StillRead as fault:
-            raise Failed(f"{str(fault)[:1].upper()}{str(fault)[1:]}; stop every service first, they go on afterwards.") from fault
+        except (StillRead, asyncpg.LockNotAvailableError) as fault:
+            raise Failed("The console is still running; stop it first, it goes on afterwards. Nothing was changed.") from fault
+        except asyncpg.InsufficientPrivilegeError as fault:
+            raise Failed(
+                f"PostgreSQL refuses what a replay needs ({fault}); name the owner of the database, {PREFIX}POSTGRES__DSN."
+            ) from fault
         if as_json:
-            print(json.dumps({"events": done.events, "unreadable": done.unreadable, "rows": done.rows}))  # noqa: T201
+            print(json.dumps({"events": done.events, "parked": done.parked, "rows": done.rows}))  # noqa: T201
             return
-        parked = f"; {done.unreadable:,} of them cannot be read" if done.unreadable else ""
-        say(f"{done.events:,} events were read{parked}. The console shows {done.rows['queue_rows']:,} cases from its next start on.")
+        say(f"{done.events:,} events were read. The console shows {done.rows['queue_rows']:,} cases from its next start on.")
+        if done.parked:
+            say(f"{done.parked:,} of them lie parked and are left out; see `amends parked list --service console`.")
 
     run(work)
 
@@ -58,6 +66,6 @@ class _Told:
         self._at = 0.0
 
     def __call__(self, read: int, total: int) -> None:
-        if read == total or time.monotonic() - self._at >= EVERY_SECONDS:
+        if read in (0, total) or time.monotonic() - self._at >= EVERY_SECONDS:
             self._at = time.monotonic()
             tell(f"{read:,} of {total:,} events")

@@ -20,11 +20,11 @@ POLLS_MAX: Final = 30
 
 
 class Reread:
-    """`total`: how many offsets lie before the reader; `read`: how many of them it has passed."""
+    """`total`: how many offsets lie before the reader; `read`: how many of them it has passed; `records`: how many of them held one."""
 
     def __init__(self, consumer: AIOKafkaConsumer, begins: dict[TopicPartition, int], ends: dict[TopicPartition, int]) -> None:
         self._consumer, self._begins, self._ends = consumer, begins, ends
-        self.total, self.read = sum(ends.values()) - sum(begins.values()), 0
+        self.total, self.read, self.records = sum(ends.values()) - sum(begins.values()), 0, 0
 
     def lacking(self) -> list[str]:
         """Topics whose beginning the broker no longer keeps."""
@@ -41,6 +41,7 @@ class Reread:
             for place, records in found.items():
                 end = self._ends[place]
                 batch = [Record(r.topic, r.partition, r.offset, r.key, r.value, tuple(r.headers)) for r in records if r.offset < end]
+                self.records += len(batch)
                 if batch:
                     yield place.topic, batch
 
