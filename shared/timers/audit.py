@@ -29,7 +29,7 @@ FAULTS: Final = {
     "armed_again": "it fired already and is set once more",
     "missing": "its subject waits for it, and it is not set",
     "wrong_due": "it is set for another time than its subject says",
-    "left_over": "its subject is over, and it is still set",
+    "left_over": "its subject does not wait for it, and it is still set",
 }
 # Found by a look at all there is, and so gone when that look does not find them.
 AT_ONCE: Final = ("overdue", "parked")

@@ -207,7 +207,7 @@ FAULTS_HELP: Final = {
     "armed_again": "What fired cannot fire again: it will be refused when it is due. Tell who keeps the software.",
     "missing": "Nothing will happen at that time by itself. Count the case's clock anew, or do by hand what is due.",
     "wrong_due": "Count the case's clock anew.",
-    "left_over": "It changes nothing when it fires, for its subject is over.",
+    "left_over": "It changes nothing when it fires, for its subject does not wait for it.",
 }
 # What a timer wakes its service for.
 TIMERS: Final = {

@@ -89,8 +89,8 @@ class Case:
 
     `step` counts the ladder's steps of this `generation`; the next one comes at `step_due_at`, counted from `step_since`, while one is due
     at all; it pages `step_rung` (None where that was not written down yet), which was paged `step_repeat` times before. `expires_at` is set
-    while an acknowledgement can still go stale, `paused_until` while a pause has a budget to use up; `promised_contact_by` is what the
-    patient was told and is never moved.
+    while an acknowledgement can still go stale, `paused_until` while a pause has a budget to use up; `hand_over_at` while the case is
+    woken at a change of shifts; `promised_contact_by` is what the patient was told and is never moved.
     """
 
     case_id: UUID
@@ -117,6 +117,7 @@ class Case:
     step_due_at: datetime | None = None
     step_rung: int | None = None
     step_repeat: int = 0
+    hand_over_at: datetime | None = None
     segment: int = 1
     owner_staff_id: str | None = None
     incidents: int = 1

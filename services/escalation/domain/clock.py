@@ -102,7 +102,7 @@ def stop(turn: Turn, reason: str) -> None:
         if target.state in ("running", "paused"):
             turn.change_target(target, state="cancelled")
     end_pause(turn)
-    turn.change(expires_at=None, step_since=None, step_due_at=None)
+    turn.change(expires_at=None, step_since=None, step_due_at=None, hand_over_at=None)
     for kind in ("target", "warning", "step", "hand_over", "ack_expiry", "pause_end"):
         turn.cancel(kind, reason)
 

@@ -28,6 +28,7 @@ def acknowledge(case: Case, store: Store, now: datetime, by: str | None, staff_i
         expires_at=expires_at,
         step_since=None,
         step_due_at=None,
+        hand_over_at=None,
         is_asleep=False,
         owner_staff_id=case.owner_staff_id or staff_id,
     )

@@ -84,6 +84,8 @@ def expire(case: Case, generation: int, store: Store, now: datetime) -> Decision
 def hand_over(case: Case, generation: int, store: Store, now: datetime) -> Decision[Case]:
     """The roster changes, as of `now`: while nobody took the case, its page goes to whoever is on duty in its owner's place."""
     turn = Turn(case, store, now)
+    if case.hand_over_at is not None and case.hand_over_at <= now:
+        turn.change(hand_over_at=None)
     if case.status != "open" or generation != case.generation or case.is_asleep or turn.is_silent:
         return turn.decision()
     people = came_on_duty(case, store)
@@ -116,6 +118,7 @@ def start_again(turn: Turn) -> None:
         step=0,
         step_since=None,
         step_due_at=None,
+        hand_over_at=None,
         is_asleep=False,
         acknowledged_by=None,
         acknowledged_at=None,
@@ -133,6 +136,11 @@ def wake(turn: Turn) -> None:
 def _go_on(turn: Turn) -> None:
     """A new generation climbs on from the level reached."""
     _next_step(turn, turn.now, turn.case.plan.ladder.at_level(turn.case.level), 0)
+
+
+def shift_name(at: datetime) -> str:
+    """What the timer of a change of shifts is called."""
+    return f"{at:%Y-%m-%dT%H:%M}"
 
 
 def replan_step(turn: Turn) -> None:
@@ -178,7 +186,8 @@ def _watch_shifts(turn: Turn) -> None:
     """Be woken when the roster changes next. Each moment is a timer of its own, for the roster may be drawn up anew meanwhile."""
     at = turn.store.shifts_change_at
     if at is not None:
-        turn.schedule("hand_over", f"{at:%Y-%m-%dT%H:%M}", turn.case.generation, at)
+        turn.change(hand_over_at=at)
+        turn.schedule("hand_over", shift_name(at), turn.case.generation, at)
 
 
 def _due_of(turn: Turn, milestone: Milestone) -> datetime:

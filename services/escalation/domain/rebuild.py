@@ -1,7 +1,8 @@
 """A case's clock rebuilt: its targets from what was said of it, its timers from its state; and what differs from what is kept.
 
 Called by the use case of `amends clock rebuild`. Invariant: a case that nobody damaged shows no difference, and what is rebuilt is
-rebuilt to what it was. Timers that are due by now are the loop's, which is about to take them; those of shifts are set by the roster alone.
+rebuilt to what it was. Timers that are due by now are the loop's, which is about to take them; of those of shifts one is waited for, and
+what an earlier roster set besides wakes nobody.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from services.escalation.domain import warning
 from services.escalation.domain.case import Case, Store, Target, Turn
 from services.escalation.domain.explain import Recorded
+from services.escalation.domain.ladder import shift_name
 from shared.contracts import cases as say
 from shared.kernel.decision import Decision
 
@@ -70,6 +72,8 @@ def timers_of(turn: Turn) -> Iterator[tuple[Key, datetime | None]]:
                 yield ("warning", target.next_warning, target.generation), warning.time_of(turn, target)
     if case.step_due_at is not None:
         yield ("step", str(case.step + 1), case.generation), case.step_due_at
+    if case.hand_over_at is not None:
+        yield ("hand_over", shift_name(case.hand_over_at), case.generation), case.hand_over_at
     if case.expires_at is not None:
         yield ("ack_expiry", "ack", case.generation), None if case.paused_reason else case.expires_at
     if case.paused_reason is not None and case.paused_until is not None:

@@ -27,25 +27,37 @@ from unnest($2::int[]) as w(version) join location_hours h on h.location_id = $1
 order by w.version, h.version desc
 """
 UNFIT_TIMERS: Final = """
--- Of the next cases: timers that their state waits for and that are not set, or not for that time; and timers of cases that are over.
+-- Of the next cases: timers that their state waits for and that are not set, or not for that time; and timers that nobody waits for.
+-- When a warning comes is not in the state (it takes the hours of the store), but that it stands while its target does.
 with slice as (select * from cases where case_id > $1 order by case_id limit $2),
 live as (select * from slice where status in ('open', 'acknowledged')),
-ought as (
-    select case_id, 'target' as kind, t ->> 'milestone' as name, coalesce(nullif((t ->> 'round')::int, 0), segment) as generation,
-           (t ->> 'due_at')::timestamptz as due_at
+owed as (
+    select case_id, t ->> 'milestone' as milestone, coalesce(nullif((t ->> 'round')::int, 0), segment) as generation,
+           (t ->> 'due_at')::timestamptz as due_at, t ->> 'next_warning' as next_warning
     from live, jsonb_array_elements(targets) t where (t ->> 'segment')::int = segment and t ->> 'state' in ('running', 'paused')
-    union all select case_id, 'step', (step + 1)::text, generation, step_due_at from live where step_due_at is not null
-    union all select case_id, 'ack_expiry', 'ack', generation, case when paused_reason is null then expires_at end
+),
+ought as (
+    select case_id, 'target' as kind, milestone as name, generation, due_at, true as is_told from owed
+    union all select case_id, 'warning', next_warning, generation, null, due_at is null from owed where next_warning is not null
+    union all select case_id, 'step', (step + 1)::text, generation, step_due_at, true from live where step_due_at is not null
+    union all select case_id, 'hand_over', to_char(hand_over_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI'), generation, hand_over_at, true
+    from live where hand_over_at is not null
+    union all select case_id, 'ack_expiry', 'ack', generation, case when paused_reason is null then expires_at end, true
     from live where expires_at is not null
-    union all select case_id, 'pause_end', paused_reason, jsonb_array_length(pauses) + 1, paused_until
+    union all select case_id, 'pause_end', paused_reason, jsonb_array_length(pauses) + 1, paused_until, true
     from live where paused_until is not null
 )
 select case when t.kind is null then 'missing' else 'wrong_due' end as fault, o.*, t.due_at as set_for
 from ought o left join timers t on (t.kind, t.subject, t.name, t.generation) = (o.kind, o.case_id::text, o.name, o.generation)
-where t.kind is null or (t.due_at is distinct from o.due_at and (o.due_at is null or o.due_at > $3))
+where t.kind is null or (o.is_told and t.due_at is distinct from o.due_at and (o.due_at is null or o.due_at > $3))
 union all
-select 'left_over', s.case_id, t.kind, t.name, t.generation, t.due_at, t.due_at
-from slice s join timers t on t.subject = s.case_id::text where s.status not in ('open', 'acknowledged')
+select 'left_over', s.case_id, t.kind, t.name, t.generation, t.due_at, true, t.due_at
+from slice s join timers t on t.subject = s.case_id::text
+where s.status not in ('open', 'acknowledged') or (
+    -- What is due is about to be taken, and a change of shifts that an earlier roster had set wakes nobody.
+    t.kind <> 'hand_over' and (t.due_at is null or t.due_at > $3)
+    and not exists (select from ought o where (o.kind, o.case_id, o.name, o.generation) = (t.kind, s.case_id, t.name, t.generation))
+)
 """
 LAST_OF_SLICE: Final = "select case_id from cases where case_id > $1 order by case_id offset $2 limit 1"
 

@@ -9,8 +9,9 @@ import pytest
 import pytest_asyncio
 
 from services.escalation import usecases
+from shared.contracts.directory import Shift
 from shared.timers import Auditor, findings
-from tests.integration.escalation.bench import MON_9, Bench, bench_on, incident
+from tests.integration.escalation.bench import MON_9, Bench, bench_on, incident, location
 from tests.support.servers import Database, fresh_database
 
 LATER = "now() + interval '9 years'"
@@ -23,7 +24,12 @@ async def place(postgres_dsn: str) -> AsyncIterator[tuple[Bench, Database]]:
 
 
 async def grown(bench: Bench) -> None:
-    """Cases in each state, and timers that fired, moved and were cancelled."""
+    """Cases in each state, and timers that fired, moved and were cancelled; Ana goes home at one."""
+    shifts = (
+        Shift(staff_id="ana", starts="2026-11-23T09:00", ends="2026-11-23T13:00"),
+        Shift(staff_id="ben", starts="2026-11-23T13:00", ends="2026-11-23T18:00"),
+    )
+    await bench.told(location().model_copy(update={"version": 77, "roster": shifts}))
     await bench.report(*(incident(f"P-{n}") for n in (1, 2, 3)))
     ids = {item["patient_ref"]: item["id"] for item in (await bench.get("/v1/cases", "machine")).json()["items"]}
     for patient in ("P-2", "P-3"):
@@ -57,12 +63,20 @@ async def test_17_the_auditor_stays_empty_in_a_healthy_system(place: tuple[Bench
         ("update timers set parked_reason = 'broken' where name = 'resolve' and due_at is not null", ("parked", "target", "resolve")),
         ("delete from timers where name = 'resolve' and due_at is not null", ("missing", "target", "resolve")),
         ("delete from timers where kind = 'step'", ("missing", "step", "2")),
+        ("delete from timers where kind = 'hand_over'", ("missing", "hand_over", "2026-11-23T18:00")),
+        ("delete from timers where kind = 'warning' and name = 'resolve:50' and due_at is not null", ("missing", "warning", "resolve:50")),
+        (f"update timers set due_at = {LATER} where kind = 'warning' and due_at is null", ("wrong_due", "warning", "action:50")),
         ("delete from timers where kind = 'pause_end'", ("missing", "pause_end", "waiting_for_lab")),
         (f"update timers set due_at = {LATER} where name = 'action' and due_at is null", ("wrong_due", "target", "action")),
         (
             "insert into timers (kind, subject, name, generation, due_at, data) "
             f"select 'target', case_id::text, 'contact', 1, {LATER}, '{{}}' from cases where status = 'resolved'",
             ("left_over", "target", "contact"),
+        ),
+        (
+            "insert into timers (kind, subject, name, generation, due_at, data) "
+            f"select 'warning', case_id::text, 'contact:99', 1, {LATER}, '{{}}' from cases where status = 'open'",
+            ("left_over", "warning", "contact:99"),
         ),
         (
             "insert into timers (kind, subject, name, generation, due_at, data) "

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.escalation.domain import anew, clock, commands, explain, rebuild, take
-from services.escalation.domain.case import Case, Plan, Target
+from services.escalation.domain.case import Case, Plan, Store, Target
 from services.escalation.domain.rebuild import Rebuilt
 from shared.calendars import Calendar
 from shared.contracts.incidents import Incident
+from shared.kernel.decision import Decision
 from shared.kernel.errors import Rejected
-from tests.unit.escalation.bench import MON_9, SHOP, WEEK, Bench, at, incident, plan_of
+from tests.unit.escalation.bench import MON_9, SHOP, WEEK, Bench, Key, at, incident, plan_of
 
 pytestmark = pytest.mark.unit
+EVERY = 4 * 3600
 OTHER_HOURS = replace(SHOP, calendar=Calendar("America/New_York", {day: [("10:00", "12:00"), ("12:30", "17:00")] for day in WEEK}), hours=4)
 
 
@@ -31,8 +33,28 @@ def worse() -> tuple[Incident, Plan]:
     return found, plan_of(found)
 
 
+class Shifts(Bench):
+    """A store whose shifts change every four hours."""
+
+    def _fire(self, key: Key, when: datetime) -> Decision[Case]:
+        self.store = on_shift(self.store, when)
+        return super()._fire(key, when)
+
+
+def on_shift(store: Store, when: datetime) -> Store:
+    """The store as it is then: Ana and Ben take turns."""
+    begun = int(when.timestamp()) // EVERY
+    on_duty, before = ((("ana",), ("ben",)), (("ben",), ("ana",)))[begun % 2]
+    is_now = int(when.timestamp()) % EVERY == 0
+    change = datetime.fromtimestamp((begun + 1) * EVERY, UTC)
+    return replace(
+        store, on_duty=on_duty, on_duty_before=before if is_now else on_duty, rostered=frozenset({"ana", "ben"}), shifts_change_at=change
+    )
+
+
 def toggle_hours(bench: Bench, now: datetime) -> None:
-    bench.store = SHOP if bench.store is OTHER_HOURS else OTHER_HOURS
+    other = SHOP if bench.store.hours == OTHER_HOURS.hours else OTHER_HOURS
+    bench.store = replace(bench.store, calendar=other.calendar, hours=other.hours)
     bench.apply(anew.on_new_hours(bench.case, bench.store, now))
 
 
@@ -54,12 +76,14 @@ ACTS: dict[str, Callable[[Bench, datetime], object]] = {
 _lives = st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.integers(1, 2000)), max_size=12)
 
 
-def live(acts: list[tuple[str, int]]) -> tuple[Bench, datetime]:
+def live(acts: list[tuple[str, int]], is_rostered: bool) -> tuple[Bench, datetime]:
     """A case to which these happened, so many minutes apart; what the case refuses did not happen."""
-    bench, now = Bench(), MON_9
+    bench, now = Shifts(store=on_shift(SHOP, MON_9)) if is_rostered else Bench(), MON_9
     for name, minutes in acts:
         now += timedelta(minutes=minutes)
         bench.run(now)
+        if is_rostered:
+            bench.store = on_shift(bench.store, now)
         try:
             ACTS[name](bench, now)
         except Rejected:
@@ -68,26 +92,26 @@ def live(acts: list[tuple[str, int]]) -> tuple[Bench, datetime]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(_lives, st.integers(0, 300))
-def test_whatever_happened_to_a_case_its_history_gives_its_targets_and_its_timers(acts: list[tuple[str, int]], later: int) -> None:
-    bench, now = live(acts)
+@given(_lives, st.integers(0, 300), st.booleans())
+def test_whatever_happened_to_a_case_its_history_gives_its_targets_and_its_timers(
+    acts: list[tuple[str, int]], later: int, is_rostered: bool
+) -> None:
+    bench, now = live(acts, is_rostered)
     now += timedelta(minutes=later)
     bench.run(now)
     assert look(bench, now).differences == ()
 
 
 @settings(max_examples=150, deadline=None)
-@given(_lives, st.data())
-def test_whatever_is_damaged_becomes_what_it_was(acts: list[tuple[str, int]], data: st.DataObject) -> None:
+@given(_lives, st.data(), st.booleans())
+def test_whatever_is_damaged_becomes_what_it_was(acts: list[tuple[str, int]], data: st.DataObject, is_rostered: bool) -> None:
     """Method: a target is bent or lost and a timer is bent or lost; what is rebuilt equals the case and the timers from before."""
-    bench, now = live(acts)
+    bench, now = live(acts, is_rostered)
     bench.run(now)
     case, timers = bench.case, dict(bench.timers)
     bench.case = replace(case, targets=_bent(case, data))
     for key in data.draw(st.sets(st.sampled_from(sorted(timers)), max_size=3)) if timers else ():
-        if key[0] not in rebuild.KINDS:
-            continue
-        if data.draw(st.booleans()):
+        if key[0] == "hand_over" or data.draw(st.booleans()):
             del bench.timers[key]
         else:
             bench.timers[key] = now + timedelta(days=900)
