@@ -7,13 +7,13 @@ from typing import Final
 from cyclopts import App
 
 from services.command.door import AsJson, Failed, app, say
-from services.escalation.domain.plan import mistakes
+from services.escalation.domain import plan, promises
 from shared.policy import PolicyError, Table, check
 
 policy = App(name="policy", help="Decision tables: proved before they are put in force.")
 app.command(policy)
 # What a table must keep beyond its own format, by its name.
-FURTHER: Final = {"sla": mistakes}
+FURTHER: Final = {"sla": plan.mistakes, "promises": promises.mistakes}
 
 
 @policy.command(name="check")

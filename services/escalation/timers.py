@@ -1,4 +1,5 @@
-"""What time has come for escalation: targets, warnings, steps, changes of shifts, stale acknowledgements, pauses that ran out.
+"""What time has come for escalation: targets, warnings, steps, changes of shifts, stale acknowledgements, pauses that ran out,
+promises and their internal targets.
 
 And `recount`: the next batch of cases whose store changed its hours."""
 
@@ -31,6 +32,12 @@ def kinds(desk: Desk) -> dict[str, TimerHandler]:
     async def when_pause_end_is_due(tx: Transaction, due: Sequence[Due]) -> None:
         await usecases.end_pauses(desk, tx, due)
 
+    async def when_promise_is_due(tx: Transaction, due: Sequence[Due]) -> None:
+        await usecases.lapse_promises(desk, tx, due)
+
+    async def when_promise_aim_is_due(tx: Transaction, due: Sequence[Due]) -> None:
+        await usecases.warn_of_promises(desk, tx, due)
+
     async def when_recount_is_due(tx: Transaction, due: Sequence[Due]) -> None:
         await usecases.recount(desk, tx, due)
 
@@ -41,5 +48,7 @@ def kinds(desk: Desk) -> dict[str, TimerHandler]:
         "hand_over": when_hand_over_is_due,
         "ack_expiry": when_ack_expiry_is_due,
         "pause_end": when_pause_end_is_due,
+        "promise": when_promise_is_due,
+        "promise_aim": when_promise_aim_is_due,
         "recount": when_recount_is_due,
     }

@@ -16,6 +16,8 @@ Milestone = Literal["acknowledge", "contact", "action", "update", "resolve"]
 TargetState = Literal["running", "paused", "met", "met_late", "breached", "cancelled"]
 ReplanReason = Literal["hours_changed", "plan_changed", "rebuilt"]
 ActionKind = Literal["call", "visit", "text", "email", "remake", "adjustment", "order_expedited", "delivery", "other", "offer"]
+PromiseKind = Literal["callback", "remake", "order_ready", "delivery", "refund", "other"]
+PromiseState = Literal["open", "kept", "early", "late", "moved"]
 Channel = Literal["text", "email", "webhook"]
 RootCause = Literal[
     "lab_error", "measurement_error", "prescription_change", "frame_defect", "stock_out", "scheduling", "communication", "billing",
@@ -39,6 +41,16 @@ class Target(Contract):
     hours: int | None = None
     round: int = 0
     missed: int = 0
+
+
+class Promise(Contract):
+    """What the patient was told by when; `number` counts from 1 within the case. A late one is done where it has `fulfilled_at`."""
+
+    number: int
+    what: PromiseKind
+    promised_by: datetime
+    state: PromiseState = "open"
+    fulfilled_at: datetime | None = None
 
 
 class PolicyRef(Contract):
@@ -72,6 +84,7 @@ class CaseEvent(Event):
     story_confirmed: bool = False
     policy: PolicyRef
     targets: tuple[Target, ...]
+    promises: tuple[Promise, ...] = ()
 
     @property
     def key(self) -> str:
@@ -217,9 +230,53 @@ class ClockResumed(Paging):
 
 
 class PromiseMade(CaseEvent):
+    """`number` is the promise's within the case; `aim_by` is the store's own target, which no patient is told."""
+
     type_name: ClassVar[str] = "amends.case.promise_made"
     what: str
     promised_by: datetime
+    number: int = 1
+    aim_by: datetime | None = None
+
+
+class PromiseMoved(CaseEvent):
+    """For a later time, before it lapsed, once; `was_by` is the time before, `number` the promise that took the place of the old one."""
+
+    type_name: ClassVar[str] = "amends.case.promise_moved"
+    what: PromiseKind
+    promised_by: datetime
+    was_by: datetime
+    number: int
+    aim_by: datetime
+
+
+class PromiseFulfilled(CaseEvent):
+    """What was promised is done. `outcome`: early on a day before the promised one or by the store's own target, kept before its time, else
+    late."""
+
+    type_name: ClassVar[str] = "amends.case.promise_fulfilled"
+    what: PromiseKind
+    promised_by: datetime
+    number: int
+    outcome: Literal["early", "kept", "late"]
+
+
+class PromiseAtRisk(Paging):
+    """The store's own target is over and the promise is not kept yet: its owner is warned."""
+
+    type_name: ClassVar[str] = "amends.case.promise_at_risk"
+    what: PromiseKind
+    promised_by: datetime
+    number: int
+
+
+class PromiseLapsed(Paging):
+    """The promised time came and it was not done: late, whatever follows."""
+
+    type_name: ClassVar[str] = "amends.case.promise_lapsed"
+    what: PromiseKind
+    promised_by: datetime
+    number: int
 
 
 class CaseResolved(CaseEvent):
@@ -240,5 +297,5 @@ class CaseClosed(CaseEvent):
 EVENTS: tuple[type[Event], ...] = (
     CaseOpened, IncidentAttached, SeverityRaised, CaseReplanned, CaseAcknowledged, AcknowledgementExpired, PageHandedOver, CaseAssigned,
     StoryConfirmed, ActionRecorded, NoteAdded, TargetMet, TargetAtRisk, TargetBreached, EscalationStepped, ClockPaused, ClockResumed,
-    PromiseMade, CaseResolved, CaseReopened, CaseClosed,
+    PromiseMade, PromiseMoved, PromiseFulfilled, PromiseAtRisk, PromiseLapsed, CaseResolved, CaseReopened, CaseClosed,
 )  # fmt: skip

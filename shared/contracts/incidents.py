@@ -47,6 +47,8 @@ class Incident(Contract):
     currency: str | None = None
     payer_class: PayerClass = "unknown"
     household: str | None = None
+    # Who made what the order is about, where the store said so.
+    lab: str | None = None
     # The CloudEvent it came from; empty for one that a timer found.
     source: str = ""
     source_id: str = ""

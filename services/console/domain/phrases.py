@@ -75,6 +75,15 @@ ACTIONS: Final = {
     "other": "Took another step",
     "offer": "Made an offer",
 }
+PROMISES: Final = {
+    "callback": "A call",
+    "remake": "The remake",
+    "order_ready": "The order ready for pickup",
+    "delivery": "The delivery",
+    "refund": "The refund",
+    "other": "What was promised",
+}
+PROMISE_STATES: Final = {"open": "Promised", "kept": "Kept", "early": "Kept early", "late": "Late", "moved": "Moved"}
 ROOT_CAUSES: Final = {
     "lab_error": "Lab error",
     "measurement_error": "Measurement error",
@@ -129,6 +138,13 @@ TEMPLATES: Final = {
     "offered": "that there is an offer",
     "offer_settled": "that the compensation is ready",
     "resolved": "that we finished",
+    "promised": "what is promised by when",
+    "promise_moved": "that the promised time has moved",
+    "promise_early": "that it is done sooner than promised",
+    "promise_kept": "that it is done as promised",
+    "promise_done_late": "that it is done, later than promised",
+    "promise_at_risk": "that a promise is at risk",
+    "promise_lapsed": "that a promise is late",
     "typed": "a personal text",
     "page": "a page",
     "page_again": "another page",

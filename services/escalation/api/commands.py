@@ -4,12 +4,12 @@ from typing import Annotated, Any, Literal
 
 from litestar import Response, post
 from litestar.params import HeaderParameter
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from services.escalation import usecases
 from services.escalation.api.views import case_body
 from services.escalation.usecases import Asked, CaseView, Desk
-from shared.contracts.cases import RootCause
+from shared.contracts.cases import PromiseKind, RootCause
 from shared.web import Principal, check_etag, etag, requires
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
@@ -60,6 +60,15 @@ class Replan(Body):
     reason: Said
 
 
+class MakePromise(Body):
+    what: PromiseKind
+    estimate_at: AwareDatetime | None = Field(default=None, description="When it is expected to be done; the patient is told a later time.")
+
+
+class KeepPromise(Body):
+    what: PromiseKind
+
+
 class AddNote(Body):
     text: Said = Field(description="For colleagues; no patient and no text ever sees it.")
 
@@ -106,6 +115,24 @@ async def add_case_note(desk: Desk, principal: Principal, case_name: str, data: 
     async with desk.engine.transaction() as tx:
         asked = _asked(case_name, principal, if_match)
         view = await usecases.add_note(desk, tx, asked, data.text)
+    return _answer(view)
+
+
+@post("/v1/cases/{case_name:str}/promises", status_code=200, guards=WRITE)
+async def make_case_promise(desk: Desk, principal: Principal, case_name: str, data: MakePromise, if_match: IfMatch = None) -> Answer:
+    """What the patient is told by when. Again with a later estimate: moved, once and before it lapses."""
+    async with desk.engine.transaction() as tx:
+        asked = _asked(case_name, principal, if_match)
+        view = await usecases.make_promise(desk, tx, asked, data.what, data.estimate_at)
+    return _answer(view)
+
+
+@post("/v1/cases/{case_name:str}/keep-promise", status_code=200, guards=WRITE)
+async def keep_case_promise(desk: Desk, principal: Principal, case_name: str, data: KeepPromise, if_match: IfMatch = None) -> Answer:
+    """What was promised is done. The actions that keep it and the resolution say so by themselves."""
+    async with desk.engine.transaction() as tx:
+        asked = _asked(case_name, principal, if_match)
+        view = await usecases.keep_promise(desk, tx, asked, data.what)
     return _answer(view)
 
 
@@ -177,6 +204,8 @@ ROUTES = [
     tell_case_story,
     record_case_action,
     add_case_note,
+    make_case_promise,
+    keep_case_promise,
     pause_case,
     resume_case,
     replan_case,

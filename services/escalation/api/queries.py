@@ -1,6 +1,7 @@
-"""`GET` of cases: a page, one, its clock."""
+"""`GET` of cases: a page, one, its clock; and of how promises were kept."""
 
-from datetime import datetime
+from datetime import date, datetime
+from itertools import groupby
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,14 +9,15 @@ from litestar import Response, get
 from litestar.params import QueryParameter
 
 from services.escalation import usecases
-from services.escalation.api.views import case_body, clock_body, whole_body
-from services.escalation.store import Wanted
+from services.escalation.api.views import case_body, clock_body, kept_body, whole_body
+from services.escalation.store import TallyWanted, Wanted
 from services.escalation.usecases import Desk
 from shared.contracts.cases import Status
 from shared.web import Principal, etag, page, read_cursor, requires
 from shared.web.pages import PAGE_LIMIT
 
 PAGE = 50
+MONTH = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 # What a column can hold: no U+0000, and not endlessly long.
 Name = Annotated[str | None, QueryParameter(max_length=200, pattern=r"^[^\x00]*$")]
 
@@ -59,4 +61,30 @@ async def get_case_clock(desk: Desk, principal: Principal, case_name: str) -> di
     return clock_body(await usecases.clock(desk, case_name, principal))
 
 
-ROUTES = [list_cases, get_case, get_case_clock]
+@get("/v1/promises/kept", guards=[requires("cases:read")])
+async def list_kept_promises(
+    desk: Desk,
+    principal: Principal,
+    location_id: Name = None,
+    month: Annotated[str | None, QueryParameter(pattern=MONTH)] = None,
+    cursor: str | None = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_LIMIT)] = PAGE,
+) -> dict[str, Any]:
+    """What became of promises, by store: made, kept, early, late, moved in a month (this one, where none is named)."""
+    sees_all = principal.sees(None, None)
+    after = read_cursor(cursor, str)
+    day = date.fromisoformat(f"{month}-01") if month else desk.engine.clock.now().date().replace(day=1)
+    wanted = TallyWanted(
+        month=day,
+        location_id=location_id,
+        locations=None if sees_all else list(principal.locations),
+        regions=None if sees_all else list(principal.regions),
+        after=after[0] if after else "",
+        limit=limit,
+    )
+    found = groupby(await usecases.kept_promises(desk, wanted), key=lambda tally: tally.location_id)
+    rows = [(place, list(tallies)) for place, tallies in found]
+    return dict(page(rows, limit, lambda row: kept_body(row[0], day, row[1]), lambda row: (row[0],)))
+
+
+ROUTES = [list_cases, get_case, get_case_clock, list_kept_promises]

@@ -1,9 +1,12 @@
 """A case as the contract spells it."""
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
-from services.escalation.domain import clock
-from services.escalation.domain.case import Case, told
+from services.escalation.domain import clock, promises
+from services.escalation.domain.case import Case, Promise, told
+from services.escalation.store import Tally
 from services.escalation.usecases import CaseView, Clock, WholeCase
 
 CONTACT_PROMISE = "A person will be in touch."
@@ -38,7 +41,7 @@ def case_body(view: CaseView) -> dict[str, Any]:
         },
         "targets": [target.model_dump() for target in told(case)],
         "next": {"milestone": first.milestone, "due_at": first.due_at} if first else None,
-        "promises": _promises(case),
+        "promises": [*_contact(case), *(_promise(case, one) for one in case.promises)],
         "acknowledged_by": case.acknowledged_by,
         "acknowledgement_expires_at": case.expires_at,
         "paused": {"reason": case.paused_reason, "since": case.paused_at, "until": case.paused_until} if case.paused_reason else None,
@@ -113,7 +116,7 @@ def clock_body(told_clock: Clock) -> dict[str, Any]:
     }
 
 
-def _promises(case: Case) -> list[dict[str, Any]]:
+def _contact(case: Case) -> list[dict[str, Any]]:
     """What the patient was told when the case was opened: by when a person is in touch. Whatever was planned later, that is what counts."""
     contact = next((target for target in case.targets if target.milestone == "contact"), None)
     if contact is None:
@@ -123,3 +126,37 @@ def _promises(case: Case) -> list[dict[str, Any]]:
     missed = (is_over and not kept) or contact.state == "breached"
     state = "kept" if kept else "late" if missed else "open"
     return [{"what": CONTACT_PROMISE, "promised_by": case.promised_contact_by, "state": state}]
+
+
+def _promise(case: Case, one: Promise) -> dict[str, Any]:
+    """What was promised since; `because` says why it is for when it is."""
+    return {
+        "number": one.number,
+        "what": one.what,
+        "promised_by": one.promised_by,
+        "state": one.state,
+        "aim_by": one.aim_by,
+        "estimate_at": one.basis.estimate_at,
+        "made_at": one.made_at,
+        "was_by": one.was_by,
+        "fulfilled_at": one.fulfilled_at,
+        "because": promises.because(case, one),
+        "policy": {"name": "promises", "version": one.basis.version, "row": one.basis.row},
+    }
+
+
+def kept_body(location_id: str, month: date, found: Sequence[Tally]) -> dict[str, Any]:
+    """What became of a store's promises in a month, in all and by kind."""
+    return {
+        "location_id": location_id,
+        "month": f"{month:%Y-%m}",
+        **_counts(found),
+        "by_what": [{"what": one.what, **_counts([one])} for one in found],
+    }
+
+
+def _counts(found: Sequence[Tally]) -> dict[str, Any]:
+    """Sums, and how many of a hundred that came to an end were kept (early ones too), floored; None while none has."""
+    sums = {name: sum(getattr(one, name) for one in found) for name in ("made", "kept", "early", "late", "moved")}
+    good, ended = sums["kept"] + sums["early"], sums["kept"] + sums["early"] + sums["late"]
+    return sums | {"kept_percent": good * 100 // ended if ended else None}

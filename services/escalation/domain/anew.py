@@ -6,7 +6,7 @@ back gives back the same; what is met or breached stays as it was.
 
 from datetime import datetime
 
-from services.escalation.domain import clock, ladder
+from services.escalation.domain import clock, ladder, promises
 from services.escalation.domain.case import Case, Plan, Store, Turn
 from shared.contracts import cases as say
 from shared.contracts.cases import PolicyRef
@@ -15,7 +15,8 @@ from shared.kernel.errors import Rejected
 
 
 def on_new_hours(case: Case, store: Store, now: datetime) -> Decision[Case]:
-    """Targets, warnings, the ladder's next step, a stale acknowledgement and a pause's end by the hours that the store has now.
+    """Targets, warnings, the ladder's next step, a stale acknowledgement, a pause's end, the aims of promises: all by
+    the hours that the store has now.
 
     What moved is told in one event; what the new hours leave where it was is told by none.
     """
@@ -25,6 +26,7 @@ def on_new_hours(case: Case, store: Store, now: datetime) -> Decision[Case]:
     clock.replan(turn)
     clock.replan_waits(turn)
     ladder.replan_step(turn)
+    promises.replan(turn)
     if turn.case != case:
         turn.say(say.CaseReplanned, why="hours_changed")
     return turn.decision()

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from services.escalation.domain.rungs import USUAL, Ladder
 from shared.calendars import DAYS, Calendar, NeverOpens, before, due_at, open_seconds
 from shared.contracts import cases as contract
-from shared.contracts.cases import CaseEvent, Channel, Milestone, PolicyRef, Status, TargetState
+from shared.contracts.cases import ActionKind, CaseEvent, Channel, Milestone, PolicyRef, PromiseKind, PromiseState, Status, TargetState
 from shared.contracts.ingress import Catalyst
 from shared.contracts.patients import PayerClass
 from shared.kernel.decision import Cancel, Decision, Schedule, Timer
@@ -84,6 +84,47 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """Why a promise is for when it is. `rests_on`: a level of history (so many of it in `count`), a person's estimate, or the default;
+    `seconds` is what that says, to which the buffer is added; `version` and `row` are of the policy."""
+
+    rests_on: Literal["lab", "location", "catalyst", "estimate", "default"]
+    seconds: int
+    buffer_seconds: int
+    version: int
+    row: str
+    estimate_at: datetime | None = None
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What the patient was told, and by when. `number` counts from 1 within the case.
+
+    `made_at` is when it was promised first, `set_at` when for this time; `aim_by` is the internal target, `kept_by` the actions that keep
+    it. One that was moved stays `moved` and has a successor, whose `was_by` is the time before. A late one is still owed.
+    """
+
+    number: int
+    what: PromiseKind
+    made_at: datetime
+    set_at: datetime
+    promised_by: datetime
+    aim_by: datetime
+    basis: Basis
+    kept_by: tuple[ActionKind, ...] = ()
+    state: PromiseState = "open"
+    was_by: datetime | None = None
+    is_warned: bool = False
+    fulfilled_at: datetime | None = None
+
+    @property
+    def is_owed(self) -> bool:
+        """Somebody still has to do it, in time or late."""
+        return self.state in ("open", "late") and self.fulfilled_at is None
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """The worked recovery of one patient's upset.
 
@@ -134,6 +175,8 @@ class Case:
     resolved_at: datetime | None = None
     closed_at: datetime | None = None
     version: int = 0
+    lab: str | None = None
+    promises: tuple[Promise, ...] = ()
 
     @property
     def current(self) -> tuple[Target, ...]:
@@ -286,6 +329,10 @@ def _carried(case: Case) -> Mapping[str, Any]:
         "story_confirmed": case.story_confirmed,
         "policy": PolicyRef(name=case.plan.name, version=case.plan.version),
         "targets": told(case),
+        "promises": tuple(
+            contract.Promise(number=p.number, what=p.what, promised_by=p.promised_by, state=p.state, fulfilled_at=p.fulfilled_at)
+            for p in case.promises
+        ),
     }
 
 

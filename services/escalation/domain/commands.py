@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from services.escalation.domain import clock, ladder
+from services.escalation.domain import clock, ladder, promises
 from services.escalation.domain.case import Case, Store, Turn
 from shared.contracts import cases as say
 from shared.contracts.cases import ActionKind, RootCause
@@ -81,6 +81,7 @@ def act(case: Case, kind: ActionKind, store: Store, now: datetime, by: str | Non
         turn.cancel("ack_expiry", "acted", "ack", case.generation)
     turn.say(say.ActionRecorded, kind=kind)
     clock.meet(turn, clock.MET_BY[kind])
+    promises.fulfil_by(turn, kind)
     ladder.wake(turn)
     return turn.decision()
 
@@ -114,6 +115,7 @@ def resolve(case: Case, root_cause: RootCause, action: str, store: Store, now: d
     clock.end_pause(turn)
     clock.meet(turn, ("resolve",))
     clock.stop(turn, "resolved")
+    promises.fulfil_all(turn)
     turn.say(say.CaseResolved, root_cause=root_cause, action=action)
     return turn.decision()
 

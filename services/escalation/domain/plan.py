@@ -1,4 +1,5 @@
-"""Severity, SLA plan and ladder, each with its versions: a case is planned by those in force on the day it was opened.
+"""Severity, SLA plan and ladder, each with its versions: a case is planned by those in force on the day it was opened. And promises, by the
+day they are made on.
 
 Invariant: every version is proved whole when it is loaded and one is in force from then on, so that no incident falls into a gap.
 """
@@ -11,14 +12,16 @@ from typing import Any, Final, Self, get_args
 
 from services.escalation.domain import rungs
 from services.escalation.domain.case import Plan
+from services.escalation.domain.promises.rules import Rule, rule_of
+from services.escalation.domain.promises.rules import mistakes as promise_mistakes
 from services.escalation.domain.rungs import Ladder, Ladders
-from shared.contracts.cases import Milestone
+from shared.contracts.cases import Milestone, PromiseKind
 from shared.contracts.incidents import Incident, IncidentType
 from shared.contracts.ingress import Catalyst, Channel
 from shared.contracts.patients import PayerClass
 from shared.policy import BadTable, Match, Table, Versions
 
-TABLES: Final = ("severity", "sla", "pauses")
+TABLES: Final = ("severity", "sla", "pauses", "promises")
 POLICIES: Final = (*TABLES, "ladder")
 MILESTONES: Final[tuple[Milestone, ...]] = get_args(Milestone)
 MAY_BE_LEFT_OUT: Final = ("action", "update")
@@ -52,6 +55,7 @@ class Policies:
     severity: Versions
     sla: Versions
     pauses: Versions
+    promises: Versions
     ladders: Ladders
 
     @classmethod
@@ -62,11 +66,14 @@ class Policies:
         """
         tables = [Versions.load(name, texts.get(name, ())) for name in TABLES]
         levels = {row.then["severity"] for table in tables[0].tables for row in table.rows}
-        policies = cls(tables[0], tables[1], tables[2], rungs.load(texts.get("ladder", ()), levels))
+        policies = cls(tables[0], tables[1], tables[2], tables[3], rungs.load(texts.get("ladder", ()), levels))
         for table in policies.sla.tables:
             if problems := list(mistakes(table)):
                 raise BadTable(table.name, problems)
-        for versions in (policies.severity, policies.sla, policies.pauses):
+        for table in policies.promises.tables:
+            if problems := list(promise_mistakes(table)):
+                raise BadTable(table.name, problems)
+        for versions in (policies.severity, policies.sla, policies.pauses, policies.promises):
             versions.in_force(since)
         policies.ladders.in_force(since)
         return policies
@@ -86,6 +93,10 @@ class Policies:
         }
         ladder = self.ladders.in_force(on)[severity.outputs["severity"]]
         return _plan(_only(self.sla.in_force(on), asked), severity, _budgets(self.pauses.in_force(on)), ladder)
+
+    def promise_rule(self, what: PromiseKind, on: date) -> Rule:
+        """What the policy of a day says of a kind of promise."""
+        return rule_of(_only(self.promises.in_force(on), {"what": what}))
 
     def plan_by_worst(self, found: Sequence[Facts], on: date) -> Plan:
         """The plan of a case with all these incidents, the first one first: the worst decides, the earlier one among equals."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from services.escalation.domain import warning
+from services.escalation.domain import promises, warning
 from services.escalation.domain.case import Case, Store, Target, Turn
 from services.escalation.domain.explain import Recorded
 from services.escalation.domain.ladder import shift_name
@@ -18,7 +18,7 @@ from shared.contracts import cases as say
 from shared.kernel.decision import Decision
 
 # What a case's state says of its timers; the others come from elsewhere.
-KINDS = ("target", "warning", "step", "ack_expiry", "pause_end")
+KINDS = ("target", "warning", "step", "ack_expiry", "pause_end", "promise", "promise_aim")
 BEGINS = ("amends.case.opened", "amends.case.reopened")
 
 Key = tuple[str, str, int]
@@ -78,6 +78,7 @@ def timers_of(turn: Turn) -> Iterator[tuple[Key, datetime | None]]:
         yield ("ack_expiry", "ack", case.generation), None if case.paused_reason else case.expires_at
     if case.paused_reason is not None and case.paused_until is not None:
         yield ("pause_end", case.paused_reason, len(case.pauses) + 1), case.paused_until
+    yield from promises.timers_of(case)
 
 
 def _differing_timer(

@@ -44,6 +44,7 @@ def open_case(
         promised_contact_by=now,
         last_activity_at=now,
         owner_staff_id=owner_now(store, load),
+        lab=incident.lab,
     )
     turn = Turn(blank, store, now)
     clock.arm(turn, now)
@@ -61,6 +62,7 @@ def attach(case: Case, incident: Incident, plan: Plan, store: Store, now: dateti
     turn.touch()
     payer = incident.payer_class if case.payer_class == "unknown" else case.payer_class
     turn.change(incidents=case.incidents + 1, payer_class=payer, household=case.household or incident.household)
+    turn.change(lab=case.lab or incident.lab)
     turn.say(say.IncidentAttached, incident=incident)
     is_worse = plan.severity < case.severity
     if is_worse:

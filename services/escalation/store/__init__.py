@@ -20,13 +20,20 @@ from services.escalation.store.cases import (
 )
 from services.escalation.store.clocks import histories, history, hours, keep_hours, unfit_timers
 from services.escalation.store.desk import load, lock_unowned, standing, take_turns, turns
+from services.escalation.store.promises import Count, Duration, Tally, TallyWanted, add_durations, count, past, tallies
 from services.escalation.store.words import Sealed, case_keys, notes, patient_keys, put_case_key, put_patients, put_words, stories
 
 __all__ = [
+    "Count",
+    "Duration",
     "Sealed",
+    "Tally",
+    "TallyWanted",
     "Wanted",
+    "add_durations",
     "another_open",
     "case_keys",
+    "count",
     "facts",
     "histories",
     "history",
@@ -43,6 +50,7 @@ __all__ = [
     "notes",
     "numbers",
     "page",
+    "past",
     "patient_keys",
     "put_case_key",
     "put_patients",
@@ -52,6 +60,7 @@ __all__ = [
     "standing",
     "stories",
     "take_turns",
+    "tallies",
     "turns",
     "unfit_timers",
 ]

@@ -46,6 +46,10 @@ ought as (
     from live where expires_at is not null
     union all select case_id, 'pause_end', paused_reason, jsonb_array_length(pauses) + 1, paused_until, true
     from live where paused_until is not null
+    union all select case_id, 'promise', p ->> 'what', (p ->> 'number')::int, (p ->> 'promised_by')::timestamptz, true
+    from live, jsonb_array_elements(promises) p where p ->> 'state' = 'open'
+    union all select case_id, 'promise_aim', p ->> 'what', (p ->> 'number')::int, (p ->> 'aim_by')::timestamptz, true
+    from live, jsonb_array_elements(promises) p where p ->> 'state' = 'open' and not (p ->> 'is_warned')::boolean
 )
 select case when t.kind is null then 'missing' else 'wrong_due' end as fault, o.*, t.due_at as set_for
 from ought o left join timers t on (t.kind, t.subject, t.name, t.generation) = (o.kind, o.case_id::text, o.name, o.generation)

@@ -51,7 +51,7 @@ class CaseView:
 
 async def acknowledge(desk: Desk, tx: Transaction, asked: Asked) -> CaseView:
     """Somebody takes it."""
-    return await _obey(
+    return await obey(
         desk, tx, asked, "acknowledge", lambda case, place: commands.acknowledge(case, place, tx.now, asked.who, asked.by.staff_id)
     )
 
@@ -66,14 +66,14 @@ async def assign(desk: Desk, tx: Transaction, asked: Asked, staff_id: str) -> Ca
             raise Rejected("unknown-staff", f"Nobody of that name works at {case.location_id}.", pointer="/staff_id")
         return commands.assign(case, staff_id, place, tx.now, asked.who)
 
-    return await _obey(desk, tx, asked, "assign", rule, data={"staff_id": staff_id})
+    return await obey(desk, tx, asked, "assign", rule, data={"staff_id": staff_id})
 
 
 async def tell_story(
     desk: Desk, tx: Transaction, asked: Asked, verbatim: str | None, wished_outcome: str | None, read_back_confirmed: bool
 ) -> CaseView:
     """The patient's words; confirmed once they were read back. What is left out stays as it was."""
-    case = await _found(tx, asked)
+    case = await found(tx, asked)
     known = (await words.stories(desk, tx.conn, [case]))[case.case_id]
     given = {"verbatim": (verbatim, known.verbatim), "wished_outcome": (wished_outcome, known.wished_outcome)}
     new = {name: text for name, (text, old) in given.items() if text and text.strip() and text != old}
@@ -82,7 +82,7 @@ async def tell_story(
         has_words = bool(known.verbatim or new.get("verbatim"))
         return commands.tell_story(case, place, tx.now, asked.who, has_words=has_words, is_new=bool(new), read_back=read_back_confirmed)
 
-    return await _obey(desk, tx, asked, "story", rule, said=new, data={"confirmed": read_back_confirmed})
+    return await obey(desk, tx, asked, "story", rule, said=new, data={"confirmed": read_back_confirmed})
 
 
 async def record_action(
@@ -96,29 +96,29 @@ async def record_action(
         return commands.act_then_pause(case, kind, then_pause, place, tx.now, asked.who)
 
     data = {"kind": kind} if then_pause is None else {"kind": kind, "then_pause": then_pause}
-    return await _obey(desk, tx, asked, "action", rule, said={"action": note} if note else {}, data=data)
+    return await obey(desk, tx, asked, "action", rule, said={"action": note} if note else {}, data=data)
 
 
 async def add_note(desk: Desk, tx: Transaction, asked: Asked, text: str) -> CaseView:
     """A note for colleagues."""
-    return await _obey(desk, tx, asked, "note", lambda case, place: commands.add_note(case, place, tx.now, asked.who), said={"note": text})
+    return await obey(desk, tx, asked, "note", lambda case, place: commands.add_note(case, place, tx.now, asked.who), said={"note": text})
 
 
 async def pause(desk: Desk, tx: Transaction, asked: Asked, reason: str) -> CaseView:
     """The clock stands, for a reason with a budget."""
-    return await _obey(
+    return await obey(
         desk, tx, asked, "pause", lambda case, place: clock.pause(case, reason, place, tx.now, asked.who), data={"reason": reason}
     )
 
 
 async def resume(desk: Desk, tx: Transaction, asked: Asked) -> CaseView:
     """The clock runs again."""
-    return await _obey(desk, tx, asked, "resume", lambda case, place: clock.resume(case, place, tx.now, asked.who))
+    return await obey(desk, tx, asked, "resume", lambda case, place: clock.resume(case, place, tx.now, asked.who))
 
 
 async def replan(desk: Desk, tx: Transaction, asked: Asked, reason: str) -> CaseView:
     """The plan that the tables in force now give the case with all its incidents. Raises Rejected(facts-unknown) where none was kept."""
-    before = await _found(tx, asked)
+    before = await found(tx, asked)
     told = await store.facts(tx.conn, before.case_id)
 
     def rule(case: Case, place: Store) -> Decision[Case]:
@@ -128,7 +128,7 @@ async def replan(desk: Desk, tx: Transaction, asked: Asked, reason: str) -> Case
         plan = desk.policies.plan_by_worst(known, local_date(place.calendar, tx.now))
         return anew.on_new_plan(case, plan, place, tx.now, asked.who, asked.by.role)
 
-    return await _obey(desk, tx, asked, "re-plan", rule, said={"re-planning": reason})
+    return await obey(desk, tx, asked, "re-plan", rule, said={"re-planning": reason})
 
 
 async def resolve(desk: Desk, tx: Transaction, asked: Asked, root_cause: RootCause, action: str, note: str | None) -> CaseView:
@@ -140,24 +140,24 @@ async def resolve(desk: Desk, tx: Transaction, asked: Asked, root_cause: RootCau
     def rule(case: Case, place: Store) -> Decision[Case]:
         return commands.resolve(case, root_cause, code, place, tx.now, asked.who)
 
-    return await _obey(desk, tx, asked, "resolve", rule, said=said, data={"root_cause": root_cause, "action": code})
+    return await obey(desk, tx, asked, "resolve", rule, said=said, data={"root_cause": root_cause, "action": code})
 
 
 async def close(desk: Desk, tx: Transaction, asked: Asked) -> CaseView:
     """After the resolution."""
-    return await _obey(desk, tx, asked, "close", lambda case, place: commands.close(case, place, tx.now, asked.who))
+    return await obey(desk, tx, asked, "close", lambda case, place: commands.close(case, place, tx.now, asked.who))
 
 
 async def reopen(desk: Desk, tx: Transaction, asked: Asked, reason: str) -> CaseView:
     """It was not over after all."""
-    other = await store.another_open(tx.conn, await _found(tx, asked))
+    other = await store.another_open(tx.conn, await found(tx, asked))
 
     def rule(case: Case, place: Store) -> Decision[Case]:
         if other is not None and case.status == "closed":
             raise Rejected("another-case-open", f"The patient has another open case, {other}; work on that one.", reference=other)
         return commands.reopen(case, place, tx.now, asked.who)
 
-    return await _obey(desk, tx, asked, "reopen", rule, said={"reopening": reason})
+    return await obey(desk, tx, asked, "reopen", rule, said={"reopening": reason})
 
 
 async def find(tx_conn: Any, name: str, by: Asker, *, lock: bool = False) -> Case:
@@ -170,11 +170,12 @@ async def find(tx_conn: Any, name: str, by: Asker, *, lock: bool = False) -> Cas
     return case
 
 
-async def _found(tx: Transaction, asked: Asked) -> Case:
+async def found(tx: Transaction, asked: Asked) -> Case:
+    """The case that is asked for, locked."""
     return await find(tx.conn, asked.name, asked.by, lock=True)
 
 
-async def _obey(
+async def obey(
     desk: Desk,
     tx: Transaction,
     asked: Asked,
@@ -185,7 +186,7 @@ async def _obey(
     data: Mapping[str, Any] | None = None,
 ) -> CaseView:
     """Lock the case, hold it against what the asker meant, decide, keep the words and the act."""
-    before = await _found(tx, asked)
+    before = await found(tx, asked)
     asked.check(before.version)
     known = await stores(tx.conn, [before])
     decision = rule(before, known.at(before.location_id, tx.now))

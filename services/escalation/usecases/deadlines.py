@@ -1,11 +1,12 @@
-"""What the time that has come does to cases: breaches, warnings, steps, changes of shifts, stale acknowledgements, pauses that ran out."""
+"""What the time that has come does to cases: breaches, warnings, steps, changes of shifts, stale acknowledgements, pauses that ran out,
+promises that are due."""
 
 from collections.abc import Callable, Sequence
 from typing import cast
 from uuid import UUID
 
 from services.escalation import store
-from services.escalation.domain import clock, ladder, warning
+from services.escalation.domain import clock, ladder, promises, warning
 from services.escalation.domain.case import Case, Store
 from services.escalation.usecases.desk import Changes, Desk
 from services.escalation.usecases.stores import stores
@@ -51,6 +52,16 @@ async def expire_acknowledgements(desk: Desk, tx: Transaction, due: Sequence[Due
 async def end_pauses(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
     """Pauses whose budget is used up."""
     await _fire(tx, due, lambda case, d, place: clock.pause_ran_out(case, d.name, d.generation, place, d.due_at))
+
+
+async def lapse_promises(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
+    """Promises whose time came."""
+    await _fire(tx, due, lambda case, d, place: promises.lapse(case, d.generation, place, d.due_at))
+
+
+async def warn_of_promises(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
+    """Internal targets of promises that are not kept yet."""
+    await _fire(tx, due, lambda case, d, place: promises.warn(case, d.generation, place, d.due_at))
 
 
 async def _fire(tx: Transaction, due: Sequence[Due], rule: Rule) -> None:

@@ -5,10 +5,12 @@ from typing import Protocol
 from uuid import UUID
 
 from services.escalation import store
-from services.escalation.domain import storms
+from services.escalation.domain import promises, storms
 from services.escalation.domain.case import Case
 from services.escalation.domain.plan import Policies
+from services.escalation.store import Count, Duration
 from services.escalation.usecases.stores import Stores
+from shared.calendars import local_date
 from shared.contracts.cases import CaseEvent, Paging
 from shared.kernel.decision import Decision
 from shared.kernel.ids import new_id
@@ -50,6 +52,8 @@ class Changes:
     tx: Transaction
     stores: Stores
     cases: dict[UUID, Case] = field(default_factory=dict)
+    durations: list[Duration] = field(default_factory=list)
+    counts: list[Count] = field(default_factory=list)
     decisions: list[tuple[Decision[Case], Traced | None]] = field(default_factory=list)
 
     def keep(self, before: Case | None, decision: Decision[Case], cause: Traced | None = None) -> None:
@@ -60,6 +64,17 @@ class Changes:
                 self.stores.paged(event.page)
         if decision.state != before:
             self.cases[decision.state.case_id] = decision.state
+        if decision.state.promises:
+            self._count_promises(before, decision.state)
+
+    def _count_promises(self, before: Case | None, after: Case) -> None:
+        calendar = self.stores.at(after.location_id, self.tx.now).calendar
+        month = local_date(calendar, self.tx.now).replace(day=1)
+        self.counts += [Count(after.location_id, month, what, outcome) for what, outcome in promises.outcomes(before, after)]
+        self.durations += [
+            Duration(after, one.number, one.what, seconds, one.fulfilled_at or self.tx.now)
+            for one, seconds in promises.fulfilled(before, after)
+        ]
 
     async def write(self) -> None:
         """One write for all of them. Pages that one person gets for several cases at once are told as belonging together."""
@@ -69,4 +84,6 @@ class Changes:
             self.tx.apply(replace(decision, events=said), cause=cause)
             events += said
         await store.save(self.tx.conn, self.cases.values(), events)
+        await store.add_durations(self.tx.conn, self.durations)
+        await store.count(self.tx.conn, self.counts)
         await store.take_turns(self.tx.conn, {person: (self.stores.turns or {})[person] for person in sorted(self.stores.taken)})

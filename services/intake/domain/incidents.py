@@ -125,6 +125,7 @@ def report(
         trips=found.trips,
         payer_class=patient.payer_class if patient else "unknown",
         household=patient.household if patient else None,
+        lab=history.lab_of(order_id) if history else None,
         source=event.source,
         source_id=event.id,
         **_particulars(event),
@@ -164,6 +165,7 @@ def when_late(
         reported_at=due_at,
         payer_class=patient.payer_class if patient else "unknown",
         household=patient.household if patient else None,
+        lab=history.lab_of(order.order_id),
     )
     return Decision(Verdict(_with(history, order), incident=incident), (IncidentReported(incident=incident),))
 

@@ -81,6 +81,14 @@ class History:
         known = [order for order in self.orders.values() if order.patient_ref]
         return max(known, key=lambda o: (o.order_id == self.root_order_id, o.patient_at, o.order_id)).patient_ref if known else None
 
+    def lab_of(self, order_id: str | None) -> str | None:
+        """The lab of an order; where none was told, that of the newest order that has one."""
+        own = self.orders.get(order_id or "")
+        if own is not None and own.lab:
+            return own.lab
+        known = [order for order in self.orders.values() if order.lab]
+        return max(known, key=lambda o: (o.placed_at, o.order_id)).lab if known else None
+
 
 def blank(root_order_id: str) -> History:
     """The history of a root order nobody has told of yet."""

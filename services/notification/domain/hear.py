@@ -21,6 +21,11 @@ from shared.contracts.cases import (
     EscalationStepped,
     IncidentAttached,
     Paging,
+    PromiseAtRisk,
+    PromiseFulfilled,
+    PromiseLapsed,
+    PromiseMade,
+    PromiseMoved,
     TargetAtRisk,
     TargetBreached,
 )
@@ -38,6 +43,21 @@ _MILESTONES = {
 _WHAT = {
     "gas_money": "gas money", "refund": "refund", "store_credit": "store credit", "free_remake": "free remake", "care_kit": "care kit",
     "home_delivery": "home delivery", "stay_late": "late pickup", "loaner": "loaner", "upgrade": "upgrade",
+}  # fmt: skip
+# What was promised, to the patient: that it will be, and that it is. Nothing here tells what the order is.
+_WILL_BE = {
+    "callback": "we will call you", "remake": "it will be ready", "order_ready": "it will be ready", "delivery": "it will be with you",
+    "refund": "your refund will be on its way", "other": "it will be done",
+}  # fmt: skip
+_IS = {
+    "remake": "it is ready", "order_ready": "it is ready", "delivery": "it was delivered", "refund": "your refund is on its way",
+    "other": "it is done",
+}  # fmt: skip
+_FULFILLED = {"early": "promise_early", "kept": "promise_kept", "late": "promise_done_late"}
+# And to the people of the store.
+_PROMISED = {
+    "callback": "a call", "remake": "the remake", "order_ready": "the order", "delivery": "the delivery", "refund": "the refund",
+    "other": "a promise",
 }  # fmt: skip
 
 
@@ -99,6 +119,8 @@ def on_case(event: CaseEvent, store: str, owner_role: str | None, now: datetime)
             wishes.append(Wish("acknowledged", "patient", facts))
         case CaseResolved() if event.patient_ref:
             wishes.append(Wish("resolved", "patient", facts))
+        case PromiseMade() | PromiseMoved() | PromiseFulfilled() if event.patient_ref:
+            wishes += _of_promise(event, {"reference": event.reference})
     if isinstance(event, Paging):
         wishes += _pages(event, store)
     return tuple(wishes)
@@ -115,6 +137,18 @@ def on_restitution(event: RestitutionEvent, case: CaseCopy) -> tuple[Wish, ...]:
     if isinstance(event, RestitutionOffered) and not event.settles_at_once:
         return (Wish("offered", "patient", facts),)
     return ()
+
+
+def _of_promise(event: PromiseMade | PromiseMoved | PromiseFulfilled, facts: Mapping[str, str]) -> list[Wish]:
+    """The promised time, that it moved, that it is done. Of a call that was made nobody needs to be texted."""
+    told = {**facts, "promised_by": event.promised_by.isoformat()}
+    if isinstance(event, PromiseFulfilled):
+        done = _IS.get(event.what)
+        return [Wish(_FULFILLED[event.outcome], "patient", told | {"done": done})] if done else []
+    told["promise"] = _WILL_BE.get(event.what, _WILL_BE["other"])
+    if isinstance(event, PromiseMoved):
+        return [Wish("promise_moved", "patient", told | {"was_by": event.was_by.isoformat()})]
+    return [Wish("promised", "patient", told)]
 
 
 def is_own_message(incident: Incident, now: datetime) -> bool:
@@ -142,6 +176,9 @@ def _pages(event: Paging, store: str) -> list[Wish]:
         case TargetAtRisk():
             template = "warning"
             facts |= {"milestone": _MILESTONES[event.milestone], "by": event.due_at.isoformat()}
+        case PromiseAtRisk() | PromiseLapsed():
+            template = "promise_at_risk" if isinstance(event, PromiseAtRisk) else "promise_lapsed"
+            facts |= {"what": _PROMISED[event.what], "promised_by": event.promised_by.isoformat()}
         case ClockResumed():
             template = "clock_resumed"
         case TargetBreached() if event.milestone != "acknowledge":

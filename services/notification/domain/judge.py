@@ -81,7 +81,7 @@ def judge(notice: Notice, template: Template, case_status: str | None, to: Recip
         return Withhold("opted-out")
     if template.while_status and case_status is not None and case_status not in template.while_status:
         return Withhold(f"case-{case_status}")
-    if now - notice.queued_at > template.stale_after:
+    if now - notice.queued_at > template.stale_after or _is_over(notice, template, now):
         return Withhold("stale")
     if template.is_answer:
         return Go()
@@ -92,6 +92,12 @@ def judge(notice: Notice, template: Template, case_status: str | None, to: Recip
     if notice.is_answer and notice.template in _RECEIPTS and now - notice.queued_at <= FRESH:
         return Go()
     return _within_hours_and_counts(notice, to, rules, now)
+
+
+def _is_over(notice: Notice, template: Template, now: datetime) -> bool:
+    """The time that it tells of has come: by night or by count it waited too long."""
+    ends_at = notice.facts.get(template.until) if template.until else None
+    return ends_at is not None and now >= datetime.fromisoformat(ends_at)
 
 
 def current(consents: Iterable[ConsentWord]) -> tuple[frozenset[str], frozenset[str]]:

@@ -17,13 +17,16 @@ from services.notification.domain.words import plain, segment
 
 SEGMENTS_MAX = 2
 _TIMES = frozenset({"by"})
+# Times that may be weeks away.
+_DATES = frozenset({"promised_by", "was_by"})
 _SHOUTING = re.compile(r"\b(?!ACK\b|STOP\b|START\b|HELP\b|AM\b|PM\b)[A-Z]{4,}\b|!!")
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
     """One text. `while_status` are the case's states in which it still makes sense, `stale_after` how long; `needs` names the consent
-    without which `otherwise` is sent instead; `gather_after`: so many texts within a minute before the next ones leave as one, 0: never."""
+    without which `otherwise` is sent instead; `gather_after`: so many texts within a minute before the next ones leave as one, 0: never;
+    `until` names the fact whose time ends its sense."""
 
     name: str
     audience: Literal["patient", "staff"]
@@ -36,6 +39,7 @@ class Template:
     is_answer: bool = False
     is_for_stopped: bool = False
     gather_after: int = 0
+    until: str | None = None
 
     def fields(self) -> frozenset[str]:
         """The facts its words need."""
@@ -81,7 +85,7 @@ def load(toml: str, language: str = "en") -> Words:
 def compose(words: Words, parts: Sequence[tuple[str, Mapping[str, str]]], setting: Setting) -> str:
     """One text out of one or more (template, facts), in the order given: who is texting, each part's sentence, one link, how to stop.
 
-    `facts["by"]` is an ISO instant in UTC; it is written in the store's zone.
+    `facts["by"]` and the like are ISO instants in UTC; they are written in the store's zone.
     """
     said = [_sentence(words[name], facts, setting) for name, facts in parts]
     text = words.opening.format(programme=setting.programme) + " ".join(dict.fromkeys(said))
@@ -125,15 +129,28 @@ def local_time(at: datetime, zone: str) -> str:
     return f"{local:%a} {local.hour % 12 or 12}:{local:%M} {'AM' if local.hour < 12 else 'PM'}"
 
 
+def local_day(at: datetime, zone: str) -> str:
+    """The same with its date, for what may be weeks away: `Mon Nov 30 3:30 PM`."""
+    weekday, _, time = local_time(at, zone).partition(" ")
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{weekday} {local:%b} {local.day} {time}"
+
+
 def _sentence(template: Template, facts: Mapping[str, str], setting: Setting) -> str:
-    spoken = {name: local_time(datetime.fromisoformat(value), setting.zone) if name in _TIMES else value for name, value in facts.items()}
+    spoken = {name: _spoken(name, value, setting.zone) for name, value in facts.items()}
     refused = template.needs == "compensation" and not setting.may_name_amounts
     text = template.otherwise if refused and template.otherwise else template.text
     return text.format_map(spoken)
 
 
+def _spoken(name: str, value: str, zone: str) -> str:
+    if name in _TIMES:
+        return local_time(datetime.fromisoformat(value), zone)
+    return local_day(datetime.fromisoformat(value), zone) if name in _DATES else value
+
+
 def _template(name: str, row: dict[str, Any]) -> Template:
-    known = {"audience", "text", "while", "stale_hours", "needs", "otherwise", "link", "answer", "for_stopped", "gather_after"}
+    known = {"audience", "text", "while", "stale_hours", "needs", "otherwise", "link", "answer", "for_stopped", "gather_after", "until"}
     if set(row) - known:
         raise ValueError(f"template {name}: unknown {sorted(set(row) - known)}")
     return Template(
@@ -148,4 +165,5 @@ def _template(name: str, row: dict[str, Any]) -> Template:
         row.get("answer", False),
         row.get("for_stopped", False),
         row.get("gather_after", 0),
+        row.get("until"),
     )

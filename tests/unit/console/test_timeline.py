@@ -60,6 +60,32 @@ def test_a_breach_of_the_acknowledgement_says_how_far_it_climbed_and_who_was_tol
     assert line.tone == "bad"
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "text", "tone"),
+    [
+        ("promise_made", {}, "The remake was promised to the patient by Fri 4 Dec, 10:00 am.", "plain"),
+        (
+            "promise_moved",
+            {"was_by": "2026-12-01T15:00:00Z"},
+            "The remake is promised by Fri 4 Dec, 10:00 am now, instead of Tue 1 Dec, 10:00 am.",
+            "warn",
+        ),
+        ("promise_fulfilled", {"outcome": "early"}, "The remake, promised by Fri 4 Dec, 10:00 am: done, sooner than promised.", "good"),
+        ("promise_fulfilled", {"outcome": "late"}, "The remake, promised by Fri 4 Dec, 10:00 am: done, but late.", "warn"),
+        (
+            "promise_at_risk",
+            {"page": ["ana"]},
+            "The remake, promised by Fri 4 Dec, 10:00 am, is not done yet. Ana Example was warned.",
+            "warn",
+        ),
+        ("promise_lapsed", {"page": ["ana"]}, "The remake was promised by Fri 4 Dec, 10:00 am and is late. Ana Example was told.", "bad"),
+    ],
+)
+def test_a_promise_is_told_from_its_making_to_its_end(kind: str, data: dict[str, object], text: str, tone: str) -> None:
+    line = told(f"amends.case.{kind}", what="remake", promised_by="2026-12-04T15:00:00Z", **data)
+    assert (line.text, line.tone) == (text, tone)
+
+
 def test_money_is_told_with_its_amount_and_its_reason() -> None:
     gift = {"kind": "gas_money", "amount_minor": 2610, "currency": "USD"}
     referred = told("amends.restitution.referred", **gift, needs={"role": "compliance"}, reason="the payer is a federal programme")

@@ -4,19 +4,19 @@ A tiny bench plays the part of the use cases and of the timer table. It keeps th
 due in order, with the due time as "now", and remembers every event.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.escalation.domain import clock, commands, ladder, take, warning
+from services.escalation.domain import clock, commands, ladder, promises, take, warning
 from services.escalation.domain.case import Case, Plan, Store
 from services.escalation.domain.plan import POLICIES as FILES
 from services.escalation.domain.plan import Facts, Policies
 from shared.calendars import Calendar
-from shared.contracts.cases import CaseEvent
+from shared.contracts.cases import CaseEvent, PromiseKind
 from shared.contracts.incidents import Incident
 from shared.kernel.decision import Decision, Schedule
 from shared.kernel.errors import Rejected
@@ -105,6 +105,10 @@ class Bench:
             return ladder.hand_over(self.case, generation, self.store, when)
         if kind == "ack_expiry":
             return ladder.expire(self.case, generation, self.store, when)
+        if kind == "promise":
+            return promises.lapse(self.case, generation, self.store, when)
+        if kind == "promise_aim":
+            return promises.warn(self.case, generation, self.store, when)
         return clock.pause_ran_out(self.case, name, generation, self.store, when)
 
     def do(self, command: Callable[..., Decision[Case]], when: datetime, *args: Any, **kwargs: Any) -> Decision[Case]:
@@ -115,6 +119,18 @@ class Bench:
 
     def hear(self, when: datetime) -> Decision[Case]:
         return self.do(commands.tell_story, when, has_words=True, is_new=True, read_back=True)
+
+    def promise(
+        self, when: datetime, what: PromiseKind = "remake", estimate_at: datetime | None = None, past: Sequence[promises.Past] = ()
+    ) -> Decision[Case]:
+        """Promise something, by the shipped policy."""
+        rule = POLICIES.promise_rule(what, date(2026, 11, 23))
+        return self.apply(promises.promise(self.case, what, estimate_at, rule, past, self.store, when, "ana"))
+
+    @property
+    def promised(self) -> list[tuple[str, str]]:
+        """What was promised and what became of it."""
+        return [(one.what, one.state) for one in self.case.promises]
 
     def due(self, milestone: str) -> datetime | None:
         target = self.case.target(milestone)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.escalation.domain import anew, clock, commands, explain, rebuild, take
+from services.escalation.domain import anew, clock, commands, explain, promises, rebuild, take
 from services.escalation.domain.case import Case, Plan, Store, Target
 from services.escalation.domain.rebuild import Rebuilt
 from shared.calendars import Calendar
@@ -72,6 +72,9 @@ ACTS: dict[str, Callable[[Bench, datetime], object]] = {
     "close": lambda bench, now: bench.do(commands.close, now),
     "note": lambda bench, now: bench.do(commands.add_note, now),
     "hours": toggle_hours,
+    "promise": lambda bench, now: bench.promise(now, "remake", now + timedelta(days=1, minutes=now.minute)),
+    "promise a call": lambda bench, now: bench.promise(now, "callback"),
+    "keep": lambda bench, now: bench.apply(promises.keep(bench.case, "remake", bench.store, now, "ana")),
 }
 _lives = st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.integers(1, 2000)), max_size=12)
 

@@ -44,6 +44,13 @@ def test_at_night_it_waits_for_nine_in_the_stores_zone() -> None:
     assert verdict(late, to(), NIGHT) == Wait(datetime(2026, 11, 24, 14, 0, tzinfo=UTC), "texting-window")
 
 
+def test_a_promised_time_that_came_while_its_text_waited_for_the_morning_is_not_told_any_more() -> None:
+    promised = notice("promised", queued_at=NIGHT, facts={"promised_by": (NIGHT + timedelta(hours=10, minutes=30)).isoformat()})
+    assert verdict(promised, to(), NIGHT) == Wait(NIGHT + timedelta(hours=10), "texting-window")
+    assert verdict(promised, to(), NIGHT + timedelta(hours=10)) == Go()
+    assert verdict(promised, to(), NIGHT + timedelta(hours=10, minutes=30)) == Withhold("stale")
+
+
 def test_both_zones_must_be_in_the_window() -> None:
     early = NOON - timedelta(hours=2)
     assert verdict(notice(queued_at=early), to(zones=(NY, LA)), early) == Wait(NOON, "texting-window")

@@ -13,9 +13,21 @@ import services.notification
 from services.notification.domain import hear, templates
 from services.notification.domain import notice as rules
 from services.notification.domain.notice import RANKS, Notice
-from services.notification.domain.templates import Setting, compose, lint, local_time
+from services.notification.domain.templates import Setting, compose, lint, local_day, local_time
 from services.notification.domain.words import segment
-from shared.contracts.cases import CaseOpened, ClockResumed, EscalationStepped, PolicyRef, Target, TargetAtRisk
+from shared.contracts.cases import (
+    CaseOpened,
+    ClockResumed,
+    EscalationStepped,
+    PolicyRef,
+    PromiseAtRisk,
+    PromiseFulfilled,
+    PromiseLapsed,
+    PromiseMade,
+    PromiseMoved,
+    Target,
+    TargetAtRisk,
+)
 from shared.contracts.incidents import Incident
 from shared.contracts.restitutions import RestitutionOffered, RestitutionSettled
 from shared.kernel.decision import Cancel, Schedule
@@ -71,6 +83,8 @@ SAMPLE = {
     "reference": "AM-7F3K-9X", "whose": "The regional manager for Elm Street North", "by": NOW.isoformat(), "amount": "$126.10",
     "what": "gas money", "words": "We will call you at four.", "store": "Elm Street North", "catalyst": "fit adjustment", "severity": "2",
     "level": "2", "milestone": "the call to the patient", "options": "1 AM-7F3K-9X, 2 AM-1234-56", "contact": ", call +12125550112",
+    "promise": "your refund will be on its way", "done": "your refund is on its way", "promised_by": NOW.isoformat(),
+    "was_by": NOW.isoformat(),
 }  # fmt: skip
 SETTING = Setting("Amends Optical", "America/New_York", "https://amends.example.org/p/" + "x" * 22, is_first=True)
 
@@ -106,6 +120,7 @@ def test_what_waited_is_merged_under_one_opening_and_one_link() -> None:
 def test_times_are_the_stores() -> None:
     assert local_time(datetime(2026, 11, 24, 5, 30, tzinfo=UTC), "America/Phoenix") == "Mon 10:30 PM"
     assert local_time(datetime(2026, 11, 24, 5, 30, tzinfo=UTC), "America/New_York") == "Tue 12:30 AM"
+    assert local_day(datetime(2026, 11, 24, 5, 30, tzinfo=UTC), "America/Phoenix") == "Mon Nov 23 10:30 PM"
 
 
 INCIDENT = Incident(
@@ -136,6 +151,38 @@ def test_a_step_pages_its_people_and_a_warning_goes_to_the_owner() -> None:
     assert [(w.template, w.staff_id, w.generation) for w in hear.on_case(step, "Elm", None, NOW)] == [("page_again", "rita", 2)]
     risk = TargetAtRisk.model_validate(BASE | {"milestone": "contact", "percent": 50, "due_at": NOW, "page": ("ana",)})
     assert [(w.template, w.staff_id) for w in hear.on_case(risk, "Elm", None, NOW)] == [("warning", "ana")]
+
+
+PROMISE: dict[str, object] = {"what": "remake", "promised_by": "2026-12-04T15:00:00Z", "number": 1}
+
+
+def test_the_patient_hears_what_is_promised_that_it_moved_and_that_it_is_sooner_than_promised() -> None:
+    made = PromiseMade.model_validate(BASE | PROMISE)
+    moved = PromiseMoved.model_validate(BASE | PROMISE | {"was_by": "2026-12-01T15:00:00Z", "aim_by": NOW})
+    done = [PromiseFulfilled.model_validate(BASE | PROMISE | {"outcome": outcome}) for outcome in ("early", "kept", "late")]
+    wishes = [wish for event in (made, moved, *done) for wish in hear.on_case(event, "Elm", None, NOW)]
+    assert {(wish.audience, wish.staff_id) for wish in wishes} == {("patient", None)}
+    plain = replace(SETTING, link=None, is_first=False)
+    assert [compose(WORDS, [(wish.template, wish.facts)], plain).removeprefix("Amends Optical: ") for wish in wishes] == [
+        "on your case AM-7F3K-9X: it will be ready by Fri Dec 4 10:00 AM.",
+        "we are sorry, it takes longer: on your case AM-7F3K-9X it will be ready by Fri Dec 4 10:00 AM instead of Tue Dec 1 10:00 AM.",
+        "sooner than promised: on your case AM-7F3K-9X it is ready.",
+        "as promised: on your case AM-7F3K-9X it is ready.",
+        "later than we promised, and we are sorry for that: on your case AM-7F3K-9X it is ready.",
+    ]
+
+
+def test_a_call_that_was_made_is_not_texted_and_nobody_is_texted_without_a_patient() -> None:
+    call = PromiseFulfilled.model_validate(BASE | PROMISE | {"what": "callback", "outcome": "early"})
+    nobody = PromiseMade.model_validate(BASE | PROMISE | {"patient_ref": None})
+    assert [hear.on_case(event, "Elm", None, NOW) for event in (call, nobody)] == [(), ()]
+
+
+def test_the_owner_is_told_that_a_promise_is_at_risk_and_that_it_is_late() -> None:
+    events = [event.model_validate(BASE | PROMISE | {"page": ("ana",)}) for event in (PromiseAtRisk, PromiseLapsed)]
+    wishes = [wish for event in events for wish in hear.on_case(event, "Elm", None, NOW)]
+    assert [(wish.template, wish.staff_id) for wish in wishes] == [("promise_at_risk", "ana"), ("promise_lapsed", "ana")]
+    assert wishes[1].facts["what"] == "the remake"
 
 
 def test_8_the_owner_is_told_of_a_pause_that_used_up_its_time_and_of_no_other() -> None:

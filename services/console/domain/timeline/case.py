@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from services.console.domain.phrases import ACTIONS, INCIDENTS, MILESTONES, ROOT_CAUSES, SEVERITIES, say, say_level
+from services.console.domain.phrases import ACTIONS, INCIDENTS, MILESTONES, PROMISES, ROOT_CAUSES, SEVERITIES, say, say_level
 from services.console.domain.timeline.reading import Data, Reading, Teller, Told
 
 
@@ -105,7 +105,25 @@ def _resumed(data: Data, r: Reading) -> Told:
 
 
 def _promised(data: Data, r: Reading) -> Told:
-    return f"A promise to the patient, for {r.time(data.get('promised_by'))}.", "plain"
+    return f"{_promise(data)} was promised to the patient by {r.time(data.get('promised_by'))}.", "plain"
+
+
+def _promise_moved(data: Data, r: Reading) -> Told:
+    return f"{_promise(data)} is promised by {r.time(data.get('promised_by'))} now, instead of {r.time(data.get('was_by'))}.", "warn"
+
+
+def _promise_fulfilled(data: Data, r: Reading) -> Told:
+    outcome = data.get("outcome")
+    how = {"early": "sooner than promised", "kept": "in time"}.get(str(outcome), "but late")
+    return f"{_promise(data)}, promised by {r.time(data.get('promised_by'))}: done, {how}.", "warn" if outcome == "late" else "good"
+
+
+def _promise_at_risk(data: Data, r: Reading) -> Told:
+    return f"{_promise(data)}, promised by {r.time(data.get('promised_by'))}, is not done yet.{_warned(data, r)}", "warn"
+
+
+def _promise_lapsed(data: Data, r: Reading) -> Told:
+    return f"{_promise(data)} was promised by {r.time(data.get('promised_by'))} and is late. {_told(data, r)}", "bad"
 
 
 def _resolved(data: Data, r: Reading) -> Told:
@@ -123,6 +141,10 @@ def _closed(data: Data, r: Reading) -> Told:
 def _told(data: Data, r: Reading) -> str:
     page = data.get("page") or []
     return f"{r.people(page)} {_was(page)} told." if page else "There was nobody to tell."
+
+
+def _promise(data: Data) -> str:
+    return say(PROMISES, data.get("what"))
 
 
 def _warned(data: Data, r: Reading) -> str:
@@ -158,6 +180,10 @@ TELLERS: Final[Mapping[str, Teller]] = {
     "amends.case.clock_paused": _paused,
     "amends.case.clock_resumed": _resumed,
     "amends.case.promise_made": _promised,
+    "amends.case.promise_moved": _promise_moved,
+    "amends.case.promise_fulfilled": _promise_fulfilled,
+    "amends.case.promise_at_risk": _promise_at_risk,
+    "amends.case.promise_lapsed": _promise_lapsed,
     "amends.case.resolved": _resolved,
     "amends.case.reopened": _reopened,
     "amends.case.closed": _closed,
