@@ -1,8 +1,8 @@
 """The Kafka door: one FastStream broker per process, batch subscribers that take raw bytes, offsets committed on a timer.
 
 Called by `handlers.py` (`listen`) and the runtime. Invariants: no header can take a batch down (the parser is ours: FastStream's decodes
-every header and drops the batch on the first that is null or not UTF-8); an offset is committed only after the batch that held it was; a
-handler that fails stops its consumer instead of letting FastStream go on with the next batch.
+every header and drops the batch on the first that is null or not UTF-8; what names may be, `wire` says); an offset is committed only after
+the batch that held it was; a handler that fails stops its consumer instead of letting FastStream go on with the next batch.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from shared.contracts.flow import BY_NAME, TOPICS, Topic
 from shared.db import Pool
 from shared.messaging.consumer import Batch, Engine, Halted
 from shared.messaging.records import Record
+from shared.messaging.wire import read_any_name
 from shared.telemetry import logs
 from shared.telemetry.metrics import CONSUMERS_STOPPED
 
@@ -50,6 +51,7 @@ class BrokerLostItsMemory(RuntimeError):
 
 def make_broker(bootstrap_servers: str) -> KafkaBroker:
     """A broker without type injection (handlers take a `Batch`) and without topic creation (topics are provisioned)."""
+    read_any_name()
     return KafkaBroker(bootstrap_servers, apply_types=False, allow_auto_create_topics=False, logger=None, graceful_timeout=5.0)
 
 

@@ -17,6 +17,7 @@ from shared.contracts.envelope import Envelope, Event, Fact
 from shared.contracts.flow import EVENT_TYPES
 from shared.kernel.errors import Poison
 from shared.kernel.ids import time_of
+from shared.messaging.wire import are_text
 
 Headers = Sequence[tuple[str, bytes | None]]
 # A longer key is known by its beginning and its hash: an index cannot hold every length that Kafka can.
@@ -89,6 +90,8 @@ class Record:
 
 def read(record: Record) -> Fact[Event]:
     """The fact in a record of one of our topics. Raises `Poison` with its reason."""
+    if not are_text(name for name, _ in record.headers):
+        raise Poison("unreadable-envelope", "the name of a header is not UTF-8")
     event_type = record.header("ce_type")
     ce_id = record.ce_id
     if event_type is None or ce_id is None or ce_id.version != 7:

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from shared.messaging.broker import places_of
 from shared.messaging.records import Record
+from shared.messaging.wire import read_any_name
 
 BATCH_RECORDS: Final = 2000
 POLL_MS: Final = 1000
@@ -54,6 +55,7 @@ class Reread:
 @asynccontextmanager
 async def reread(bootstrap_servers: str, topics: Sequence[str]) -> AsyncIterator[Reread]:
     """These topics as they are now."""
+    read_any_name()
     places = [place for found in (await places_of(bootstrap_servers, topics)).values() for place in found]
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=None, enable_auto_commit=False)
     await consumer.start()

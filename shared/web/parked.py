@@ -16,6 +16,7 @@ from litestar.params import QueryParameter
 from shared.contracts.flow import INGRESS
 from shared.kernel.errors import Rejected
 from shared.messaging import parked
+from shared.messaging.wire import shown
 from shared.web.auth import Principal, requires
 from shared.web.pages import page, read_cursor
 
@@ -101,7 +102,7 @@ def _record(packed: bytes) -> dict[str, Any]:
         "key": record["key"],
         "value": record["value"],
         "text": _text(record["value"]),
-        "headers": [{"name": name, "value": value, "text": _text(value)} for name, value in record["headers"]],
+        "headers": [{"name": shown(name), "value": value, "text": _text(value)} for name, value in record["headers"]],
     }
 
 

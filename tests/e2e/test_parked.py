@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,9 @@ from shared.contracts.cases import CASES
 from shared.contracts.flow import INGRESS
 from shared.kernel.ids import new_id
 from tests.support.browser import browser
+from tests.support.builders import ELM, event
 from tests.support.eventually import eventually
+from tests.support.foreign import Raw, send_raw
 from tests.support.stack import Amends, client
 
 pytestmark = pytest.mark.e2e
@@ -40,12 +43,15 @@ async def context(chromium: Browser, amends: Amends) -> AsyncIterator[BrowserCon
         await made.close()
 
 
-async def produced(amends: Amends, topic: str, body: bytes, **headers: str) -> str:
-    """One record of somebody who does not know better; gives its key."""
+def broker_of(amends: Amends) -> str:
     stack = amends.stack
     assert stack is not None
-    servers = stack.settings.kafka.bootstrap_servers or (stack.kafka.bootstrap_servers if stack.kafka else "")
-    producer = AIOKafkaProducer(bootstrap_servers=servers)
+    return stack.settings.kafka.bootstrap_servers or (stack.kafka.bootstrap_servers if stack.kafka else "")
+
+
+async def produced(amends: Amends, topic: str, body: bytes, **headers: str) -> str:
+    """One record of somebody who does not know better; gives its key."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker_of(amends))
     await producer.start()
     key = f"K-{new_id().hex[-6:]}"
     try:
@@ -124,6 +130,31 @@ async def test_a_patients_words_are_withheld_from_a_key_that_may_not_read_cases(
         withheld = await watcher.get(f"/v1/parked/intake/{item['id']}")
     assert WORDS not in withheld.text and withheld.json()["withheld"]
     assert WORDS in (await amends.http.get(f"/v1/parked/intake/{item['id']}")).text
+
+
+async def test_44_an_integrations_header_with_a_name_that_is_no_text_is_parked_between_its_healthy_neighbours(amends: Amends) -> None:
+    now = await amends.now()
+    source, odd = f"pos/{new_id().hex[-6:]}", (b"\xffname", b"\xff")
+
+    def raw(name: str, *more: tuple[bytes, bytes]) -> Raw:
+        sent = event("complaint.submitted", now, name=name, source=source, location_id=ELM, channel="web", text="They slip.", order_id=name)
+        headers = [(f"ce_{part}".encode(), str(sent[part]).encode()) for part in ("specversion", "id", "source", "type", "time")]
+        return name.encode(), json.dumps(sent["data"]).encode(), [*headers, (b"content-type", b"application/json"), *more]
+
+    key = f"odd-{source}"
+    await send_raw(broker_of(amends), INGRESS, [raw(f"first-{source}"), raw(key, odd), raw(f"last-{source}")])
+    item = await parked_of(amends.http, "intake", key)
+    assert (item["reason"], item["detail"]) == ("invalid-event", "The name of a header is not UTF-8.")
+    shown = await amends.get(f"/v1/parked/intake/{item['id']}")
+    assert {"name": "\\xffname", "value": "/w==", "text": None} in shown["record"]["headers"]
+    for name in ("first", "last"):
+        await eventually(partial(accepted, amends, source, f"{name}-{source}"))
+
+
+async def accepted(amends: Amends, source: str, name: str) -> bool:
+    found = await amends.http.get("/v1/events", params={"source": source, "id": name})
+    assert (found.status_code, found.json().get("status")) == (200, "accepted"), found.text
+    return True
 
 
 async def lists(http: httpx.AsyncClient) -> bool:

@@ -17,6 +17,7 @@ from shared.contracts.envelope import Event, Fact
 from shared.kernel.errors import Poison, Unready
 from shared.kernel.ids import new_id
 from shared.messaging import Record, Transaction
+from shared.messaging.wire import are_text
 from shared.timers import Due
 
 
@@ -73,6 +74,8 @@ async def close_watch(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
 
 def _read(record: Record) -> Arrival:
     """The arrival in a record; never raises."""
+    if not are_text(name for name, _ in record.headers):
+        return Arrival(None, None, problem=Problem("invalid-event", "The name of a header is not UTF-8."))
     attributes: dict[str, str] = {}
     for name, value in record.headers:
         if name.startswith("ce_") and value is not None:

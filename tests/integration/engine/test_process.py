@@ -24,6 +24,7 @@ from shared.timers import Due
 from shared.vault import Vault, fresh_key
 from tests.integration.engine.bed import NAME, NOON, SCHEMA, Bed, emptied, incident, raises, record
 from tests.support.eventually import eventually
+from tests.support.foreign import Raw, send_raw
 from tests.support.servers import forget_topics
 
 
@@ -198,3 +199,29 @@ async def test_unready_facts_come_in_by_themselves_in_the_process(world: World) 
         assert await world.applied(1) == ["other"]
         world.bed.troubles.clear()
         assert await world.applied(3) == ["other", "early", "after"]
+
+
+async def test_44_a_header_whose_name_is_no_text_is_parked_with_its_bytes_and_stops_nothing(world: World) -> None:
+    """Goal: the client library decodes names before any code of ours; one record must not hold its partition for ever, nor its batch."""
+
+    def raw(one: Record, *more: tuple[bytes, bytes]) -> Raw:
+        return one.key or b"", one.value or b"", [*((name.encode(), value) for name, value in one.headers), *more]
+
+    odd, name = record("P-odd", "odd"), (b"\xff\xfename", b"\xff")
+    batch = [raw(record("P-1", "before")), raw(odd, name), raw(record("P-1", "after")), raw(record("P-odd", "behind"))]
+    async with world.running() as process:
+        offset = await send_raw(world.servers, INCIDENTS, batch)
+        await world.applied(2)
+        await send_raw(world.servers, INCIDENTS, [raw(record("P-1", "next"))])
+        assert await world.applied(3) == ["before", "after", "next"]
+        checks = await process.health()
+        assert all(check.ok for check in checks.values()), checks
+    assert await world.bed.parked() == [("unreadable-envelope", False), ("behind", True)]
+    row = await world.bed.pool.fetchrow("select * from parked where not is_behind")
+    assert row is not None and (row["topic"], row["partition"], row["offset"]) == (INCIDENTS, 0, offset + 1)
+    found = Record.unpacked(INCIDENTS, 0, offset + 1, row["record"])
+    assert (found.key, found.value) == (odd.key, odd.value)
+    assert [(n.encode("utf-8", "surrogateescape"), value) for n, value in found.headers] == list(raw(odd, name)[2])
+    async with world.running():
+        await world.bed.say(incident("P-1", "later"))
+        assert (await world.applied(4))[-1] == "later", "nothing is met again"
