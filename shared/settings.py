@@ -117,7 +117,9 @@ class Postgres(Part):
     restitution: SecretStr | None = Field(None, description="The DSN of restitution's own role; beats `dsn`.")
     notification: SecretStr | None = Field(None, description="The DSN of notification's own role; beats `dsn`.")
     console: SecretStr | None = Field(None, description="The DSN of the console's own role; beats `dsn`.")
-    pool_size: int = Field(10, ge=2, le=200, description="How many connections one service may hold.")
+    pool_size: int = Field(
+        10, ge=4, le=200, description="How many connections one service may hold; the relay keeps one of them, the timers another."
+    )
 
     def dsn_of(self, service: str) -> str | None:
         """The DSN that `service` connects by: its own, else the common one, else None (embedded)."""

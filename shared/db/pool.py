@@ -13,9 +13,12 @@ from asyncpg.pool import PoolConnectionProxy
 if TYPE_CHECKING:
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Lent: TypeAlias = PoolConnectionProxy[asyncpg.Record]
 else:  # generic in the stubs only
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection | PoolConnectionProxy
+    # One of a pool's, which is to be given back.
+    Lent = PoolConnectionProxy
 
 # What says "the database is not there now": the fact is kept and tried again, nothing is parked for it.
 DATABASE_DOWN: tuple[type[BaseException], ...] = (
@@ -43,13 +46,14 @@ def is_down(error: BaseException, conn: Connection | None) -> bool:
     """
     if conn is None:
         return isinstance(error, DATABASE_DOWN)
-    if isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.PostgresError)) and _is_gone(conn):
+    if isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.PostgresError)) and is_gone(conn):
         return True
     about_the_connection = isinstance(error, (OSError, asyncpg.InterfaceError)) and not isinstance(error, TimeoutError)
     return isinstance(error, DATABASE_DOWN) and not about_the_connection
 
 
-def _is_gone(conn: Connection) -> bool:
+def is_gone(conn: Connection) -> bool:
+    """Whether nothing more can be asked on this connection."""
     try:
         return conn.is_closed()
     except asyncpg.InterfaceError:

@@ -106,15 +106,15 @@ class Engine:
     # ---- transactions
 
     @asynccontextmanager
-    async def transaction(self, *, door: str = "kafka") -> AsyncIterator[Transaction]:
+    async def transaction(self, *, door: str = "kafka", on: Connection | None = None) -> AsyncIterator[Transaction]:
         """One transaction; what it collected is written before it commits, the relay and the timers are woken after.
 
-        `door` is what a refusal is kept under. Raises `Transient` where the database does not answer; whatever the body raises rolls
-        everything back.
+        `door` is what a refusal is kept under; `on` a connection that the caller keeps, instead of the pool's next. Raises `Transient`
+        where the database does not answer; whatever the body raises rolls everything back.
         """
         self.busy += 1
         try:
-            async with self._connection() as conn:
+            async with self._connection(on) as conn:
                 tx = Transaction(conn, self.clock.now(), self.name, door)
                 async with conn.transaction():
                     yield tx
@@ -124,12 +124,14 @@ class Engine:
             self.busy -= 1
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
+    async def _connection(self, kept: Connection | None) -> AsyncIterator[Connection]:
         """A connection; of what goes wrong on it, what is the database's becomes `Transient`."""
         try:
-            conn = await self.pool.acquire(timeout=10)
+            lent = None if kept else await self.pool.acquire(timeout=10)
         except DATABASE_DOWN as error:
             raise _away(error) from error
+        conn = lent or kept
+        assert conn is not None, "one or the other"
         try:
             yield conn
         except Exception as error:
@@ -141,8 +143,9 @@ class Engine:
                 raise _away(error) from error
             raise
         finally:
-            with suppress(*DATABASE_DOWN):
-                await self.pool.release(conn)
+            if lent:
+                with suppress(*DATABASE_DOWN):
+                    await self.pool.release(lent)
 
     async def _write(self, tx: Transaction) -> None:
         for writer in self._writers:

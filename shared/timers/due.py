@@ -2,7 +2,8 @@
 
 Called by the runtime. Sleeps until the next due time (at most a second), wakes on an earlier insert; reads the due in batches, at most one
 timer of a subject at a time so that a subject's timers fire in their order. Invariants: a timer fires never early; a handler that breaks
-on one timer parks that one alone; a database that is down parks nothing.
+on one timer parks that one alone; a database that is down parks nothing. The loop keeps a connection of its own: with the pool's next one
+its timers would wait behind every request and text of a busy service, for seconds.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
-from shared.db import DATABASE_DOWN
+from shared.db import DATABASE_DOWN, Lent, Pool, is_gone
 from shared.kernel.errors import Poison, Rejected, Transient, Unready
 from shared.messaging.consumer import Engine
 from shared.messaging.tracing import Legs
@@ -34,6 +35,9 @@ TRIES: Final = 3
 # For one that waits for a row another topic will bring: as often, this far apart (seconds of machine time), before it is left to a person.
 TRIES_WAITING: Final = 100
 BETWEEN_TRIES: Final = 0.2
+# While the database is away it is asked at least this often: a timer may be late by the outage and two seconds, this among them.
+BACKOFF: Final = 0.1
+BACKOFF_MAX: Final = 0.8
 DOWN: Final[tuple[type[BaseException], ...]] = (Transient, *DATABASE_DOWN)
 
 READ_DUE: Final = """
@@ -69,25 +73,47 @@ class Loop:
         # When each of the last round was due, to find those that their handler leaves lying.
         self._handled: dict[Key, datetime] = {}
         self._left: dict[Key, int] = {}
+        self._is_to_try_again = False
+        # The connection that the running loop keeps; whoever calls `once` by hand gets the pool's.
+        self._lane: Lent | None = None
         self._log = logs.get("timers", service=engine.name)
 
     async def run(self) -> None:
         """Until cancelled."""
-        backoff = 0.1
-        while True:
-            try:
-                self._engine.timers_wake.clear()
-                fired = await self.once()
-                backoff = 0.1
-                if not fired:
-                    await self._sleep()
-            except DOWN as error:
-                self._log.warning("timers wait", error=type(error).__name__, retry_in=backoff)
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, 5.0)
+        backoff = BACKOFF
+        try:
+            while True:
+                try:
+                    self._engine.timers_wake.clear()
+                    await self._keep_lane()
+                    fired = await self.once()
+                    backoff = BACKOFF
+                    if not fired:
+                        await self._sleep()
+                except DOWN as error:
+                    self._log.warning("timers wait", error=type(error).__name__, retry_in=backoff)
+                    await asyncio.sleep(backoff)
+                    backoff = min(backoff * 2, BACKOFF_MAX)
+        finally:
+            await self._leave_lane()
+
+    async def _keep_lane(self) -> None:
+        if self._lane is None or is_gone(self._lane):
+            await self._leave_lane()
+            self._lane = await self._engine.pool.acquire(timeout=10)
+
+    async def _leave_lane(self) -> None:
+        left, self._lane = self._lane, None
+        if left is not None:
+            with suppress(*DATABASE_DOWN):
+                await self._engine.pool.release(left)
+
+    @property
+    def _database(self) -> Lent | Pool:
+        return self._lane or self._engine.pool
 
     async def _sleep(self) -> None:
-        soonest: datetime | None = await self._engine.pool.fetchval(NEXT_DUE)
+        soonest: datetime | None = await self._database.fetchval(NEXT_DUE)
         seconds = SLEEP_MAX
         if soonest is not None:
             rate = getattr(self._engine.clock, "rate", 1.0)
@@ -112,7 +138,7 @@ class Loop:
     async def once(self) -> int:
         """Handle one batch of what is due now; returns how many were read."""
         now = self._engine.clock.now()
-        rows = await self._engine.pool.fetch(READ_DUE, now, BATCH)
+        rows = await self._database.fetch(READ_DUE, now, BATCH)
         by_kind: dict[str, list[Due]] = {}
         seen: set[str] = set()
         for row in rows:
@@ -135,6 +161,10 @@ class Loop:
         self._handled = handled
         if down is not None:
             raise down
+        if self._is_to_try_again:
+            # Once for all of them: those that can be handled do not wait for each of those that cannot.
+            self._is_to_try_again = False
+            await asyncio.sleep(BETWEEN_TRIES)
         return len(rows)
 
     async def _unless_left(self, due: list[Due]) -> list[Due]:
@@ -164,7 +194,7 @@ class Loop:
             return []
         culprit: Any = None
         try:
-            async with self._engine.transaction(door="timer") as tx:
+            async with self._engine.transaction(door="timer", on=self._lane) as tx:
                 await handler(tx, due)
                 if tx.set_aside:
                     raise SomeSetAside(tx.set_aside)
@@ -202,7 +232,7 @@ class Loop:
 
     async def _refuse(self, d: Due, rejected: Rejected) -> None:
         """The business says no outside decide_each: done, and kept visible."""
-        async with self._engine.transaction(door="timer") as tx:
+        async with self._engine.transaction(door="timer", on=self._lane) as tx:
             for fired in await fire(tx, [d]):
                 tx.reject(fired.subject, rejected)
 
@@ -212,13 +242,13 @@ class Loop:
         if self._tries[key] >= (TRIES_WAITING if is_waiting else TRIES):
             await self._park(d, reason[:500])
             del self._tries[key]
-        await asyncio.sleep(BETWEEN_TRIES)
+        self._is_to_try_again = True
 
     async def _park(self, d: Due, reason: str) -> None:
         with traces.attached(d.traceparent):
             # The reason is for the row: it may quote what somebody wrote.
             self._log.error("a timer is parked", kind=d.kind)
-        await self._engine.pool.execute(PARK, d.kind, d.subject, d.name, d.generation, reason)
+        await self._database.execute(PARK, d.kind, d.subject, d.name, d.generation, reason)
 
     def _count(self, kind: str, due: list[Due]) -> None:
         TIMERS_FIRED.labels(self._engine.name, kind).inc(len(due))

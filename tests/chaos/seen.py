@@ -214,11 +214,10 @@ async def _timers(conn: Connection, record: Record, slack: timedelta, frozen_at:
 
 
 def _outages(blow: Blow) -> list[tuple[str, datetime, datetime]]:
-    """When whose timers may wait. An outage leaves work behind that has to be done first: it is counted as long again, and for
-    everybody, since what one has piled up comes over all who listen. Without the broker alone timers go on in time."""
-    caught_up_at = blow.up_at + (blow.up_at - blow.struck_at)
+    """Whose timers may wait, and while: from the kill until the service says that it is ready. Without the broker alone timers go on in
+    time."""
     down: tuple[str, ...] = {"log": ALL_SERVICES, "broker": ()}.get(blow.target, (blow.target,))
-    return [(service, blow.struck_at if service in down else blow.up_at, caught_up_at) for service in ALL_SERVICES]
+    return [(service, blow.struck_at, blow.up_at) for service in down]
 
 
 def _key(service: str, row: asyncpg.Record) -> Key:

@@ -1,4 +1,4 @@
-"""I4: each timer fires once, never early, and late by no more than its service was down.
+"""I4: each timer fires once, never early, and late by no more than its service was down, until it was ready again, and a little.
 
 What was set is known from a trigger of the harness's own, not from the rows that firing removes.
 """

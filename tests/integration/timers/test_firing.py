@@ -1,6 +1,7 @@
 """Timers on a real PostgreSQL: each fires once, never early, or is cancelled for a reason; what cannot be handled is parked alone."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -229,3 +230,39 @@ async def test_a_running_loop_wakes_for_an_earlier_timer(world: World) -> None:
         task.cancel()
         world.bed.clock.set_rate(0)
     assert world.fired[0][2] == now + timedelta(milliseconds=50)
+
+
+async def test_timers_fire_while_everybody_else_waits_for_a_connection(world: World) -> None:
+    """Goal: what is due does not wait behind requests and texts. Method: every connection that can be had is taken."""
+    pool = world.bed.pool
+    running = asyncio.create_task(world.loop.run())
+    try:
+        await world.set(schedule("before", 0))
+        await eventually(lambda: world.names() == ["before"], within_seconds=10)
+        await world.set(schedule("due", 0, subject="T"), schedule("later", 1, subject="U"))
+        taken = []
+        with contextlib.suppress(TimeoutError):
+            while True:
+                taken.append(await pool.acquire(timeout=0.5))
+        world.bed.clock.jump_to(NOON + MINUTE)
+        try:
+            await eventually(lambda: world.names() == ["before", "due", "later"], within_seconds=10)
+        finally:
+            for conn in taken:
+                await pool.release(conn)
+    finally:
+        running.cancel()
+
+
+async def test_the_loop_goes_on_with_another_connection_when_its_own_is_lost(world: World) -> None:
+    running = asyncio.create_task(world.loop.run())
+    try:
+        await world.set(schedule("before", 0))
+        await eventually(lambda: world.names() == ["before"], within_seconds=10)
+        await world.bed.pool.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        await world.set(schedule("after", 0, subject="T"))
+        await eventually(lambda: world.names() == ["before", "after"], within_seconds=10)
+    finally:
+        running.cancel()
