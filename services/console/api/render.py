@@ -53,6 +53,7 @@ def _environment() -> jinja2.Environment:
         "template": phrases.TEMPLATES, "reason": phrases.REASONS, "cause": phrases.ROOT_CAUSES,
         "service": phrases.SERVICES, "parked": phrases.PARKED,
         "fault": phrases.FAULTS, "timer": phrases.TIMERS,
+        "promise": phrases.PROMISES, "promise_state": phrases.PROMISE_STATES,
     }  # fmt: skip
     for name, table in tables.items():
         env.filters[name] = _phrase(table)
@@ -73,6 +74,7 @@ def _environment() -> jinja2.Environment:
         "fault_help": lambda fault: phrases.FAULTS_HELP.get(fault, "Look at the log of its service."),
         "staff_of": lambda by: actor(by)[1],
     }
+    env.filters["wall"] = when.wall
     env.filters |= {"abbreviation": when.abbreviation, "fold": lambda text: text.replace("\r\n", "\n")}
     env.globals |= {
         "new_form_id": lambda: new_id().hex,
@@ -82,6 +84,7 @@ def _environment() -> jinja2.Environment:
         "STATUSES": phrases.STATUSES,
         "SEVERITIES": phrases.SEVERITIES,
         "KINDS": phrases.KINDS,
+        "PROMISES": phrases.PROMISES,
     }
     return env
 

@@ -1,12 +1,32 @@
 """The patient's page: status in plain words, what happens next and by when. No clinical detail, no staff name before the second factor."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from services.console.domain.queue import OWED, QueueRow
 from services.console.domain.when import friendly, parse
 
 PHONE_DIGITS = 4
+# As in the texts: nothing here tells what the order is.
+WILL_BE: Final = {
+    "callback": "We will call you",
+    "remake": "It will be ready",
+    "order_ready": "It will be ready",
+    "delivery": "It will be with you",
+    "refund": "Your refund will be on its way",
+    "other": "It will be done",
+}
+IS: Final = {
+    "callback": "We called you",
+    "remake": "It is ready",
+    "order_ready": "It is ready",
+    "delivery": "It was delivered",
+    "refund": "Your refund is on its way",
+    "other": "It is done",
+}
+HOW: Final = {"early": ", sooner than promised.", "kept": ", as promised."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +45,7 @@ class Story:
     now: str
     next: str
     steps: tuple[Step, ...]
+    promises: tuple[str, ...] = ()
 
 
 def tell(row: QueueRow, store_name: str, zone: str, now: datetime) -> Story:
@@ -39,16 +60,17 @@ def tell(row: QueueRow, store_name: str, zone: str, now: datetime) -> Story:
         _step("We listened to you", "We listen to you", is_done=heard or done, is_due=row.status != "open"),
         _step("We made it right", "We make it right", is_done=done, is_due=heard),
     )
+    promised = tuple(_promised(row, now, zone))
     if done:
         text = "We finished our work on this. If anything is still not right, reply to our text or call the store."
-        return Story("This is done", text, "Nothing more is needed from you.", steps)
+        return Story("This is done", text, "Nothing more is needed from you.", steps, promised)
     if row.status == "open" and "contact" not in met:
         headline, text = "We have your case", f"We are sorry that something went wrong. {start} has your case."
     elif "contact" not in met:
         headline, text = "Somebody is on it", f"A person from {who} has taken on your case."
     else:
         headline, text = "We are working on it", f"{start} is in touch with you and is putting it right."
-    return Story(headline, text, _next(row, "contact" in met, now, zone), steps)
+    return Story(headline, text, _next(row, "contact" in met, now, zone), steps, promised)
 
 
 def _next(row: QueueRow, contacted: bool, now: datetime, zone: str) -> str:
@@ -64,6 +86,23 @@ def _next(row: QueueRow, contacted: bool, now: datetime, zone: str) -> str:
     if due is not None and due > now:
         return f"We mean to have it settled by {friendly(due, now, zone).removeprefix('on ')}."
     return "We will tell you as soon as it is settled."
+
+
+def _promised(row: QueueRow, now: datetime, zone: str) -> Iterator[str]:
+    """What was promised and what became of it. One that moved is told by its successor."""
+    moved: set[str] = set()
+    for promise in row.promises:
+        what, state, by = promise["what"], promise["state"], parse(promise["promised_by"])
+        will, is_done = WILL_BE.get(what, WILL_BE["other"]), IS.get(what, IS["other"])
+        if state == "moved":
+            moved.add(what)
+        elif by is not None and state == "open":
+            sorry = " It takes longer than we told you first, and we are sorry." if what in moved else ""
+            yield f"{will} by {friendly(by, now, zone).removeprefix('on ')}.{sorry}"
+        elif by is not None and state == "late" and promise.get("fulfilled_at") is None:
+            yield f"{will} by {friendly(by, now, zone).removeprefix('on ')}: we are late, and we are sorry."
+        else:
+            yield f"{is_done}{HOW.get(state, ', later than we promised. We are sorry.')}"
 
 
 def last_digits(phone: str | None) -> str | None:

@@ -233,6 +233,8 @@ TIMERS: Final = {
     "hand_over": "Change of shifts",
     "ack_expiry": "End of an acknowledgement",
     "pause_end": "End of a pause",
+    "promise": "Promised time",
+    "promise_aim": "Own target of a promise",
     "recount": "Counting a store's cases anew",
     "order_late": "Promised day of an order",
     "payout": "Payout",

@@ -1,7 +1,7 @@
 """The queue: one row per case, the case as its newest event tells it, and what is due first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -41,6 +41,7 @@ class QueueRow:
     breached: int
     targets: list[dict[str, Any]]
     contact_by: datetime | None = None
+    promises: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def is_live(self) -> bool:
@@ -82,6 +83,7 @@ def row_of(event: CaseEvent) -> QueueRow:
         breached=sum((target.state in ("breached", "met_late")) + target.missed for target in event.targets),
         targets=[target.model_dump(mode="json") for target in event.targets],
         contact_by=event.next_contact_by if isinstance(event, CaseOpened) else None,
+        promises=[promise.model_dump(mode="json") for promise in event.promises],
     )
 
 

@@ -36,6 +36,11 @@ def brief(at: datetime, now: datetime, zone: str) -> str:
     return clock_time(at, zone) if same else moment(at, zone)
 
 
+def wall(at: datetime, zone: str) -> str:
+    """`2026-11-27T15:30`, as a form's field of day and time takes it."""
+    return f"{at.astimezone(_zone(zone)):%Y-%m-%dT%H:%M}"
+
+
 def between(start: datetime, end: datetime, zone: str) -> str:
     """`Mon 23 Nov, 9:00 am - 1:00 pm`; with both days where they differ. Midnight at the end of a day is that day's."""
     days = (end.astimezone(_zone(zone)).date() - start.astimezone(_zone(zone)).date()).days

@@ -13,9 +13,11 @@ SAVE_ROWS = """
 -- The newest version of each case wins; the first promise is kept.
 insert into queue_rows as q
     (case_id, version, reference, status, level, severity, catalyst, location_id, region, patient_ref, root_order_id, owner_staff_id,
-     incidents, opened_at, changed_at, story_confirmed, policy, next_milestone, next_due_at, urgent_at, breached, targets, contact_by)
+     incidents, opened_at, changed_at, story_confirmed, policy, next_milestone, next_due_at, urgent_at, breached, targets, contact_by,
+     promises)
 select case_id, version, reference, status, level, severity, catalyst, location_id, region, patient_ref, root_order_id, owner_staff_id,
-     incidents, opened_at, changed_at, story_confirmed, policy, next_milestone, next_due_at, urgent_at, breached, targets, contact_by
+     incidents, opened_at, changed_at, story_confirmed, policy, next_milestone, next_due_at, urgent_at, breached, targets, contact_by,
+     promises
 from jsonb_populate_recordset(null::queue_rows, $1) order by case_id
 on conflict (case_id) do update set version = excluded.version, reference = excluded.reference, status = excluded.status,
     level = excluded.level, severity = excluded.severity, catalyst = excluded.catalyst, location_id = excluded.location_id,
@@ -23,7 +25,8 @@ on conflict (case_id) do update set version = excluded.version, reference = excl
     owner_staff_id = excluded.owner_staff_id, incidents = excluded.incidents, opened_at = excluded.opened_at,
     changed_at = excluded.changed_at, story_confirmed = excluded.story_confirmed, policy = excluded.policy,
     next_milestone = excluded.next_milestone, next_due_at = excluded.next_due_at, urgent_at = excluded.urgent_at,
-    breached = excluded.breached, targets = excluded.targets, contact_by = coalesce(q.contact_by, excluded.contact_by)
+    breached = excluded.breached, targets = excluded.targets, promises = excluded.promises,
+    contact_by = coalesce(q.contact_by, excluded.contact_by)
 where q.version < excluded.version
 """
 ADD_ENTRIES = """

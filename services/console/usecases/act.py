@@ -1,7 +1,7 @@
 """What people do on the console, asked of the owning service in their name."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,7 +9,8 @@ from services.console.domain.queue import QueueRow
 from services.console.store import queries
 from services.console.usecases.desk import Asker, Desk, visible
 from services.console.usecases.look import places
-from shared.calendars import NeverOpens, next_closing, next_opening
+from shared import reference
+from shared.calendars import NeverOpens, next_closing, next_opening, wall_to_utc
 from shared.kernel.errors import Rejected
 from shared.reference import Location
 
@@ -23,6 +24,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str, tuple[str, ...], str]]] = {
     "assign": ("escalation", CASE + "assign", ("staff_id",), "The new owner was told."),
     "story": ("escalation", CASE + "story", ("verbatim", "wished_outcome", "read_back_confirmed"), "The story was saved."),
     "actions": ("escalation", CASE + "actions", ("kind", "note", "then_pause"), "It was recorded."),
+    "promises": ("escalation", CASE + "promises", ("what", "estimate_at"), "It is promised. The patient will be told."),
+    "keep-promise": ("escalation", CASE + "keep-promise", ("what",), "It is done. The patient will be told."),
     "pause": ("escalation", CASE + "pause", ("reason",), "The clock stands still."),
     "resume": ("escalation", CASE + "resume", (), "The clock runs again."),
     "re-plan": ("escalation", CASE + "re-plan", ("reason",), "The deadlines follow the policy of today."),
@@ -51,8 +54,9 @@ async def ask(desk: Desk, asker: Asker, case_name: str, command: str, fields: Ma
         raise Rejected("not-found", "There is nothing at this address.")
     async with desk.engine.pool.acquire() as conn:
         row = await visible(conn, asker, case_name)
+        place = (await reference.locations(conn, [row.location_id])).get(row.location_id) if fields.get("estimate") else None
     service, path, names, _ = COMMANDS[command]
-    known = {**fields, "case_id": str(row.case_id)}
+    known = {**fields, "case_id": str(row.case_id), "estimate_at": _instant(fields.get("estimate"), place)}
     where = path.format(case_id=row.case_id, restitution_id=_restitution(fields) if path.startswith(GIFT) else None)
     done = await desk.services.post(service, where, asker, {name: known[name] for name in names if known.get(name) is not None}, key=key)
     await _catch_up(desk, row, done)
@@ -65,6 +69,17 @@ def _restitution(fields: Mapping[str, Any]) -> UUID:
         return UUID(str(fields.get("restitution_id")))
     except ValueError:
         raise Rejected("invalid-input", "There is no such restitution.", pointer="/restitution_id") from None
+
+
+def _instant(typed: str | None, place: Location | None) -> str | None:
+    """A day and time as a form has it, on the wall of the store; None where nothing was typed."""
+    if not typed:
+        return None
+    day, _, at = typed.partition("T")
+    try:
+        return wall_to_utc(place.timezone if place else "UTC", date.fromisoformat(day), at[:5]).isoformat()
+    except ValueError:
+        raise Rejected("invalid-input", "Write the day and the time at which you expect it.", pointer="/estimate_at") from None
 
 
 async def _catch_up(desk: Desk, row: QueueRow, done: Mapping[str, Any]) -> None:

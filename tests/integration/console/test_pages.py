@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
 from services.console.gateway import HttpServices
-from shared.contracts.cases import CaseAcknowledged, Target
+from shared.contracts.cases import CaseAcknowledged, Promise, PromiseMade, Target
 from shared.kernel.errors import Rejected, Transient
 from tests.integration.console.conftest import World, refuses
 
@@ -299,3 +300,45 @@ async def test_13_planning_anew_is_on_a_managers_page_and_asked_in_their_name(wo
         assert answer.status_code == 303
     (asked,) = [(path, body) for _, path, _, body in world.services.asked if body is not None]
     assert asked == (f"/v1/cases/{case.case_id}/re-plan", {"reason": "The new policy is better for her."})
+
+
+async def test_a_promise_is_made_in_the_stores_time_and_shown_with_why_it_is_for_when_it_is(world: World) -> None:
+    """Also where a refusal lands: the form stays open, with what was typed."""
+    case = world.case()
+    promise = Promise(number=1, what="remake", promised_by=datetime(2026, 12, 4, 15, tzinfo=UTC))
+    await world.hears(case, world.case(PromiseMade, case.case_id, what="remake", promised_by=promise.promised_by, promises=(promise,)))
+    page = f"/cases/{case.reference}"
+    world.services.answers[f"/v1/cases/{case.case_id}"] = {
+        "promises": [
+            {"what": "A person will be in touch."},
+            {"number": 1, "aim_by": "2026-12-03T15:00:00Z", "because": "A person's estimate."},
+        ],
+    }  # fmt: skip
+    async with world.signed_in("lee") as browser:
+        shown = (await browser.get(page)).text
+        assert (
+            "By Fri 4 Dec, 10:00 am." in shown and "Our own target is Thu 3 Dec, 10:00 am." in shown and "A person&#39;s estimate." in shown
+        )
+        assert (await press(browser, page, "promises", {"what": "remake", "estimate": "2026-12-08T10:30"})).status_code == 303
+        assert (await press(browser, page, "promises", {"what": "callback", "estimate": ""})).status_code == 303
+        assert (await press(browser, page, "keep-promise", {"what": "remake"})).status_code == 303
+        posted = [(path.rpartition("/")[2], body) for _, path, _, body in world.services.asked if body is not None]
+        assert posted == [
+            ("promises", {"what": "remake", "estimate_at": "2026-12-08T15:30:00+00:00"}),
+            ("promises", {"what": "callback"}),
+            ("keep-promise", {"what": "remake"}),
+        ]
+        for typed in ("tomorrow", "2026-12-08T99:30", "2026-13-08T10:30", "0000-00-00T00:00"):
+            assert (await press(browser, page, "promises", {"what": "remake", "estimate": typed})).status_code == 400
+        world.services.answers[f"/v1/cases/{case.case_id}/promises"] = refuses("promise-moved-already", "A promise is moved once.")
+        refused = await press(browser, page, "promises", {"what": "remake", "estimate": "2026-12-09T10:30"})
+        assert refused.status_code == 409 and "A promise is moved once." in refused.text and 'value="2026-12-09T10:30"' in refused.text
+
+
+async def test_the_patients_page_tells_what_was_promised(world: World) -> None:
+    case = world.case()
+    promise = Promise(number=1, what="remake", promised_by=datetime(2026, 12, 4, 15, tzinfo=UTC))
+    await world.hears(case, world.case(PromiseMade, case.case_id, what="remake", promised_by=promise.promised_by, promises=(promise,)))
+    await world.hears(world.link(case.case_id, TOKEN))
+    async with world.browser() as browser:
+        assert "It will be ready by Friday 4 December at 10:00 am." in (await browser.get(f"/p/{TOKEN}")).text

@@ -53,6 +53,30 @@ def test_after_contact_it_says_by_when_it_is_to_be_settled() -> None:
     assert story.next == "We mean to have it settled by tomorrow at 4:00 pm."
 
 
+def promised(state: str, **more: object) -> dict[str, object]:
+    return {"number": 1, "what": "remake", "promised_by": "2026-12-04T15:00:00Z", "state": state, "fulfilled_at": None, **more}
+
+
+@pytest.mark.parametrize(
+    ("promises", "lines"),
+    [
+        ([promised("open")], ["It will be ready by Friday 4 December at 10:00 am."]),
+        (
+            [promised("moved"), promised("open")],
+            ["It will be ready by Friday 4 December at 10:00 am. It takes longer than we told you first, and we are sorry."],
+        ),
+        ([promised("late")], ["It will be ready by Friday 4 December at 10:00 am: we are late, and we are sorry."]),
+        ([promised("late", fulfilled_at="2026-12-05T15:00:00Z")], ["It is ready, later than we promised. We are sorry."]),
+        ([promised("early")], ["It is ready, sooner than promised."]),
+        ([promised("kept")], ["It is ready, as promised."]),
+        ([promised("open", what="teleport")], ["It will be done by Friday 4 December at 10:00 am."]),
+    ],
+)
+def test_what_was_promised_is_told_with_what_became_of_it(promises: list[dict[str, object]], lines: list[str]) -> None:
+    for status in ("open", "resolved"):
+        assert list(tell(replace(ROW, status=status, promises=promises), "Elm Street", ZONE, NOW).promises) == lines
+
+
 def test_it_names_no_catalyst_no_severity_and_no_person() -> None:
     for status in ("open", "acknowledged", "resolved", "closed"):
         story = tell(replace(ROW, status=status), "Elm Street", ZONE, NOW)

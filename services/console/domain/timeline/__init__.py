@@ -16,7 +16,7 @@ from shared.contracts.envelope import Event, as_dict
 __all__ = ["ALL_TYPES", "QUIET", "Entry", "Line", "Reading", "Tone", "actor", "amount", "kept", "people_in", "read"]
 
 # What every event carries and the row keeps anyway.
-_DROPPED: Final = ("targets", "household", "payer_class", "policy", "version", "case_id")
+_DROPPED: Final = ("targets", "promises", "household", "payer_class", "policy", "version", "case_id")
 _TELLERS: Final[Mapping[str, Teller]] = {**case.TELLERS, **gifts.TELLERS, **texts.TELLERS}
 ALL_TYPES: Final = frozenset(_TELLERS)
 # What only machines care for: kept, but not on the page's first view.
