@@ -154,10 +154,14 @@ async def command(*said: str, environ: Mapping[str, str], code: Path = ROOT) -> 
 
 
 @contextlib.asynccontextmanager
-async def fleet(database: Database, bootstrap_servers: str, folder: Path, code: Path = ROOT, /, **more: str) -> AsyncIterator[Fleet]:
-    """A migrated database and six processes of the version `code`, not started yet; none is left at the end. `more`: further settings."""
+async def fleet(database: Database, bootstrap_servers: str, folder: Path, code: Path = ROOT, /, **more: str | None) -> AsyncIterator[Fleet]:
+    """A migrated database and six processes of the version `code`, not started yet; none is left at the end.
+
+    `more`: further settings; None leaves one out.
+    """
     ports = dict(zip(ALL_SERVICES, free_ports(len(ALL_SERVICES)), strict=True))
-    made = Fleet(settings_of(bootstrap_servers, ports) | more, folder, owner_of(database), code)
+    settings = {name: value for name, value in (settings_of(bootstrap_servers, ports) | more).items() if value is not None}
+    made = Fleet(settings, folder, owner_of(database), code)
     await made.must("migrate")
     for service, port in ports.items():
         made.members[service] = made.member(service, port=port)
