@@ -122,9 +122,9 @@ async def staff(conn: Connection | Pool, ids: Iterable[str]) -> dict[str, Staff]
     return {row["staff_id"]: _staff(row["data"]) for row in await conn.fetch(OF_STAFF, list(set(ids)))}
 
 
-async def left(conn: Connection | Pool, places: Iterable[Location]) -> frozenset[str]:
-    """Who is on the rosters of these locations but works here no longer, in one read; none where no roster names anybody."""
-    rostered = frozenset[str]().union(*(place.duty.rostered for place in places))
+async def left(conn: Connection | Pool, rosters: Iterable[Duty]) -> frozenset[str]:
+    """Who is on these rosters but works here no longer, in one read; none where no roster names anybody."""
+    rostered = frozenset[str]().union(*(duty.rostered for duty in rosters))
     return frozenset(row["staff_id"] for row in await conn.fetch(LEFT, list(rostered))) if rostered else rostered
 
 

@@ -1,9 +1,11 @@
-"""A case counted anew, by a recorded act: the hours of its store changed, or a person asked for the plan of the day.
+"""A case counted anew, by a recorded act: hours or roster of its store changed, or a person asked for the plan of the day.
 
 Invariant: due times are those that the hours and the plan of now give from the start of the segment, pauses left out, so what is changed
 back gives back the same; what is met or breached stays as it was.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from services.escalation.domain import clock, ladder, promises
@@ -29,6 +31,15 @@ def on_new_hours(case: Case, store: Store, now: datetime) -> Decision[Case]:
     promises.replan(turn)
     if turn.case != case:
         turn.say(say.CaseReplanned, why="hours_changed")
+    return turn.decision()
+
+
+def on_new_roster(case: Case, store: Store, were: Sequence[str], are: Sequence[str], now: datetime) -> Decision[Case]:
+    """The roster was drawn up anew or overridden: the page goes to whoever came on duty by that in the owner's place, and the next change
+    is waited for. `were` and `are` are those on duty at that moment by the old roster and by the new one, which may be old again by now.
+    """
+    turn = Turn(case, replace(store, on_duty_before=tuple(were), rostered=store.rostered.union(were)), now)
+    ladder.hand_on(turn, among=are)
     return turn.decision()
 
 

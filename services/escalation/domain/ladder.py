@@ -6,7 +6,7 @@ Invariant: each step fires once, by the key (case, `step`, number, generation); 
 acknowledgement ends its generation, and a case that nobody stirred for days wakes nobody.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from services.escalation.domain import clock
@@ -86,12 +86,8 @@ def hand_over(case: Case, generation: int, store: Store, now: datetime) -> Decis
     turn = Turn(case, store, now)
     if case.hand_over_at is not None and case.hand_over_at <= now:
         turn.change(hand_over_at=None)
-    if case.status != "open" or generation != case.generation or case.is_asleep or turn.is_silent:
-        return turn.decision()
-    people = came_on_duty(case, store)
-    if people:
-        turn.page(say.PageHandedOver, people, case.plan.ladder.rungs[0].how)
-    _watch_shifts(turn)
+    if generation == case.generation:
+        hand_on(turn)
     return turn.decision()
 
 
@@ -106,6 +102,18 @@ def find_owner(case: Case, has_left: bool, store: Store, load: Mapping[str, int]
     turn.page(say.CaseAssigned, (owner,), case.plan.ladder.rungs[0].how, was=case.owner_staff_id)
     wake(turn)
     return turn.decision()
+
+
+def hand_on(turn: Turn, among: Collection[str] | None = None) -> None:
+    """A case that nobody took: its page to whoever came on duty in its owner's place (`among` these, where some are named), and the
+    roster's next change is waited for.
+    """
+    if turn.case.status != "open" or turn.case.is_asleep or turn.is_silent:
+        return
+    people = tuple(person for person in came_on_duty(turn.case, turn.store) if among is None or person in among)
+    if people:
+        turn.page(say.PageHandedOver, people, turn.case.plan.ladder.rungs[0].how)
+    _watch_shifts(turn)
 
 
 def start_again(turn: Turn) -> None:

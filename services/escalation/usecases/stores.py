@@ -75,5 +75,5 @@ async def stores(conn: Connection, cases: Iterable[Case], location_ids: Iterable
         await reference.people_of(conn, wanted),
         sorted(person.staff_id for person in (await reference.staff(conn, named)).values() if person.active) if named else (),
         await store.turns(conn) if any(ladder.takes_turns for ladder in climbed) else None,
-        await reference.left(conn, locations.values()),
+        await reference.left(conn, (location.duty for location in locations.values())),
     )

@@ -66,7 +66,7 @@ async def test_what_is_shown_is_what_services_go_by(world: World) -> None:
     for minute in range(0, 12 * 60, 15):
         at = f"2026-11-01T{minute // 60:02}:{minute % 60:02}:00+00:00"
         shown = (await ask(world, admin, at=at))["on_duty"]
-        paged = elm.duty.on_duty(datetime.fromisoformat(at), await reference.left(world.engine.pool, [elm]))
+        paged = elm.duty.on_duty(datetime.fromisoformat(at), await reference.left(world.engine.pool, [elm.duty]))
         assert [row["staff_id"] for row in shown] == paged, at
         seen.add(tuple(paged))
     assert seen == {(), ("ana",), ("ana", "ben-ostrander"), ("ben-ostrander",), ("clara-wynn",)}

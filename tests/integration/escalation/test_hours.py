@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from services.escalation.usecases import hours
-from shared.contracts.directory import LocationChanged
+from shared.contracts.directory import LocationChanged, Override, Shift
 from tests.integration.escalation.bench import Bench, bench_on, incident, location
 from tests.support.servers import fresh_database
 
@@ -86,6 +87,41 @@ async def test_what_changes_no_hours_and_what_is_older_counts_nothing_anew(bench
     assert [
         row["version"] for row in await bench.engine.pool.fetch("select version from location_hours where location_id = 'store-12'")
     ] == [1]
+
+
+ANA, BEN = (Shift(staff_id=who, starts="2026-11-23T09:00", ends="2026-11-23T18:00") for who in ("ana", "ben"))
+FROM_TEN = Override(staff_id="ben", instead_of="ana", starts="2026-11-23T10:00", ends="2026-11-23T18:00")
+
+
+async def test_an_override_for_later_hands_the_page_of_an_open_case_over_when_it_begins(bench: Bench) -> None:
+    await bench.told(place(10, roster=(ANA,)))
+    await bench.report(incident())
+    await bench.told(place(11, roster=(ANA,), roster_overrides=(FROM_TEN,)))
+    await settle(bench)
+    assert await bench.said("page_handed_over") == []
+    bench.clock.jump_to(at(10))
+    await settle(bench)
+    (handed,) = await bench.said("page_handed_over")
+    assert (handed["at"], handed["page"], handed["owner_staff_id"]) == ("2026-11-23T15:00:00Z", ["ben"], "ana")
+
+
+@pytest.mark.parametrize(
+    "redrawn", [{"roster": (BEN,)}, {"roster": (ANA,), "roster_overrides": (FROM_TEN.model_copy(update={"starts": "2026-11-23T09:00"}),)}]
+)
+async def test_a_roster_that_puts_another_on_duty_now_hands_the_pages_over_at_once(bench: Bench, redrawn: dict[str, Any]) -> None:
+    """Told again it pages nobody again, and a case that somebody took is left alone. The first roster waits to be heard of as well."""
+    await bench.told(place(10, roster=(ANA,)))
+    await bench.report(incident(), incident("P-2"))
+    await bench.post(f"/v1/cases/{(await bench.get('/v1/cases', 'machine')).json()['items'][0]['id']}/acknowledge")
+    bench.clock.jump_to(at(9, 5))
+    await bench.told(place(11, **redrawn))
+    await settle(bench)
+    (handed,) = await bench.said("page_handed_over")
+    assert (handed["at"], handed["page"], handed["owner_staff_id"]) == ("2026-11-23T14:05:00Z", ["ben"], "ana")
+    await bench.told(place(12, name="Elm Street", **redrawn))
+    await bench.told(place(13, **{**redrawn, "roster": (*redrawn["roster"], BEN.model_copy(update={"starts": "2026-11-23T17:00"}))}))
+    await settle(bench)
+    assert len(await bench.said("page_handed_over")) == 1 and await bench.said("replanned") == []
 
 
 async def test_thousands_of_cases_are_counted_anew_in_batches_and_the_last_hours_count(bench: Bench, monkeypatch: Any) -> None:
