@@ -209,11 +209,15 @@ class TargetBreached(Paging):
 
 
 class EscalationStepped(Paging):
-    """A step of the ladder beyond the first breach: the region, and its repeats. `step` counts from 1 within the generation."""
+    """A step of the ladder beyond the first breach: the region, and its repeats. `step` counts from 1 within the generation.
+
+    `rung` is the one it pages, from 0; None in events from before it was told.
+    """
 
     type_name: ClassVar[str] = "amends.case.escalation_stepped"
     step: int
     due_at: datetime
+    rung: int | None = None
 
 
 class ClockPaused(CaseEvent):

@@ -1,11 +1,8 @@
 """Events that cannot be handled, as the administrator meets them: they stand on a page with their reason, and go on after a press."""
 
 import json
-import os
 from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
-from typing import Literal
 
 import httpx
 import pytest
@@ -20,6 +17,7 @@ from tests.support.browser import browser
 from tests.support.builders import ELM, event
 from tests.support.eventually import eventually
 from tests.support.foreign import Raw, send_raw
+from tests.support.pictures import pictured
 from tests.support.stack import Amends, client
 
 pytestmark = pytest.mark.e2e
@@ -169,7 +167,7 @@ async def test_the_administrator_tries_again_on_the_page_and_nobody_else_finds_i
     await page.get_by_role("link", name="Parked").click()
     row = page.locator("section[aria-labelledby=at-notification] tr", has_text=key)
     await expect(row).to_contain_text("A kind nobody knows here")
-    await _pictured(page, "parked")
+    await pictured(page, "parked")
     # By keyboard alone: the button of the row takes the press.
     await row.get_by_role("button").focus()
     await page.keyboard.press("Enter")
@@ -177,7 +175,7 @@ async def test_the_administrator_tries_again_on_the_page_and_nobody_else_finds_i
     await expect(row).to_contain_text("tried again 1 time", timeout=15_000)
     await row.get_by_role("link").click()
     await expect(page.locator("pre")).to_contain_text('"version": 1')
-    await _pictured(page, "parked-record")
+    await pictured(page, "parked-record")
     lee = await signed_in(await amends_window(context), "lee")
     assert await lee.get_by_role("link", name="Parked").count() == 0
     answer = await lee.goto(HOME)
@@ -189,16 +187,3 @@ async def amends_window(context: BrowserContext) -> BrowserContext:
     """Another browser at the same place."""
     assert context.browser is not None
     return await context.browser.new_context(base_url=context.pages[0].url.split("/operations")[0])
-
-
-async def _pictured(page: Page, name: str) -> None:
-    """Pictures for whoever wants to look, where PICTURES names a folder."""
-    folder = os.environ.get("PICTURES")
-    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-    for scheme in schemes if folder else ():
-        for width in (1440, 390):
-            await page.emulate_media(color_scheme=scheme)
-            await page.set_viewport_size({"width": width, "height": 900})
-            await page.screenshot(path=Path(folder or "") / f"{name}-{scheme}-{width}.png", full_page=True)
-    if folder:
-        await page.set_viewport_size({"width": 1440, "height": 900})

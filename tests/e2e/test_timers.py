@@ -1,20 +1,19 @@
 """Timers that are not as they ought to be, as the administrator meets them: they stand on a page with what to do."""
 
-import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from shared.kernel.clock import machine_now
 from shared.kernel.ids import new_id
 from shared.timers import Auditor
 from tests.support.browser import browser
 from tests.support.builders import ANA, Patient, complaint
+from tests.support.pictures import pictured
 from tests.support.stack import Amends, client
 
 pytestmark = pytest.mark.e2e
@@ -86,7 +85,7 @@ async def test_a_timer_deleted_by_hand_stands_on_the_page_with_its_case_and_what
     await page.get_by_role("link", name="Timers").click()
     await expect(page.locator(f"#finding-{missing['id']}")).to_contain_text("Missing")
     await expect(page.locator(f"#finding-{missing['id']} a")).to_have_attribute("href", f"/cases/{case['id']}")
-    await _pictured(page, "timers")
+    await pictured(page, "timers")
     # By keyboard alone: the reason is typed, Enter takes note.
     reason = page.locator(f"#finding-{fired['id']}").get_by_label("Why it is all right")
     await reason.focus()
@@ -103,7 +102,7 @@ async def test_a_timer_deleted_by_hand_stands_on_the_page_with_its_case_and_what
     )
     assert [item for item in await audited(amends, "escalation") if item["id"] == missing["id"]] == []
     await expect(page.locator(".empty")).to_contain_text("Nothing is overdue, missing, early or doubled in six services", timeout=15_000)
-    await _pictured(page, "timers-none")
+    await pictured(page, "timers-none")
     await context.close()
     await ended(amends, case["id"])
 
@@ -118,16 +117,3 @@ async def test_findings_are_noted_by_administrators_with_a_reason_and_only_what_
     assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown-finding")
     for body in ({}, {"reason": "  "}, {"reason": "x" * 501}, {"reason": "x", "more": 1}):
         assert (await amends.http.post(f"/v1/timers/intake/{new_id()}/noted", json=body)).status_code == 400
-
-
-async def _pictured(page: Page, name: str) -> None:
-    """Pictures for whoever wants to look, where PICTURES names a folder."""
-    folder = os.environ.get("PICTURES")
-    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-    for scheme in schemes if folder else ():
-        for width in (1440, 390):
-            await page.emulate_media(color_scheme=scheme)
-            await page.set_viewport_size({"width": width, "height": 900})
-            await page.screenshot(path=Path(folder or "") / f"{name}-{scheme}-{width}.png", full_page=True)
-    if folder:
-        await page.set_viewport_size({"width": 1440, "height": 900})

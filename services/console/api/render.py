@@ -54,6 +54,7 @@ def _environment() -> jinja2.Environment:
         "service": phrases.SERVICES, "parked": phrases.PARKED,
         "fault": phrases.FAULTS, "timer": phrases.TIMERS,
         "promise": phrases.PROMISES, "promise_state": phrases.PROMISE_STATES,
+        "channel": phrases.CHANNELS, "ladder_what": phrases.LADDER,
     }  # fmt: skip
     for name, table in tables.items():
         env.filters[name] = _phrase(table)
@@ -71,6 +72,7 @@ def _environment() -> jinja2.Environment:
         "instant": lambda text: when.parse(str(text)) if text else None,
         "phone": phrases.phone,
         "parked_help": lambda reason: phrases.PARKED_HELP.get(reason, "Look at the record, then try again or tell its sender."),
+        "ladder_who": phrases.say_who,
         "fault_help": lambda fault: phrases.FAULTS_HELP.get(fault, "Look at the log of its service."),
         "staff_of": lambda by: actor(by)[1],
     }

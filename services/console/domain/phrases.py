@@ -3,7 +3,7 @@
 An unknown code is read out with its underscores as spaces, so that a newer producer never breaks a page.
 """
 
-from typing import Final
+from typing import Final, Protocol
 
 CATALYSTS: Final = {
     "late_order": "Late order",
@@ -204,6 +204,23 @@ PARKED_HELP: Final = {
     "too-large": "What it would say is more than the broker takes.",
 }
 
+CHANNELS: Final = {"text": "text", "email": "e-mail", "webhook": "webhook"}
+# A page of the ladder that is no rung's, or whose rung is not told.
+LADDER: Final = {
+    "opened": "When it was opened",
+    "reopened": "When it was opened again",
+    "late": "When it was not acknowledged in time",
+    "step": "Further up",
+    "handed_over": "At the change of shifts",
+    "stale": "When its acknowledgement went stale",
+}
+LADDER_WHO: Final = {
+    "owner": "its owner",
+    "on_duty": "whoever is on duty",
+    "associates": "the associates",
+    "managers": "the store manager",
+    "region": "the region",
+}
 # What is wrong with a timer: its name, and what helps.
 FAULTS: Final = {
     "overdue": "Overdue",
@@ -235,6 +252,8 @@ TIMERS: Final = {
     "pause_end": "End of a pause",
     "promise": "Promised time",
     "promise_aim": "Own target of a promise",
+    "promise": "Promise to the patient",
+    "promise_aim": "Our own aim for a promise",
     "recount": "Counting a store's cases anew",
     "order_late": "Promised day of an order",
     "payout": "Payout",
@@ -242,11 +261,30 @@ TIMERS: Final = {
 }
 
 
+class Names(Protocol):
+    """Who is called what."""
+
+    def person(self, staff_id: str | None) -> str | None:
+        """A person's name."""
+        ...
+
+
 def phone(number: str | None) -> str:
     """`+1 617 555 0100` for a North American number in E.164; others as they are."""
     if number and len(number) == 12 and number.startswith("+1"):
         return f"+1 {number[2:5]} {number[5:8]} {number[8:]}"
     return number or ""
+
+
+def say_who(word: str, names: Names) -> str:
+    """A word of the ladder for people: `on_duty:store_manager`, `next:associate`, `staff:ana`."""
+    kind, _, of = word.partition(":")
+    if kind == "staff":
+        return names.person(of) or of
+    role = ROLES.get(of, of).lower()
+    if kind == "next":
+        return f"the {role} whose turn it is"
+    return f"{LADDER_WHO['on_duty']} as {role}" if of else LADDER_WHO.get(word, word)
 
 
 def say(table: dict[str, str], code: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -104,14 +104,15 @@ async def case_page(desk: Desk, asker: Asker, name: str) -> CasePage:
         team = (*crew.associates, *crew.managers, *crew.regional_managers)
         told = {notice["staff_id"] or "" for notice in notices}
         names = await directory(conn, [row.location_id], {*timeline.people_in(entries), *team, *told, row.owner_staff_id or ""})
+    words = await words_of(desk, asker, row.case_id, [i["incident_id"] for i in incidents if i["has_words"]])
     return CasePage(
         row=row,
-        names=names,
+        names=await _with_called(desk, names, words),
         lines=_lines(entries, names, row),
         incidents=incidents,
         restitutions=restitutions,
         notices=notices,
-        words=await words_of(desk, asker, row.case_id, [i["incident_id"] for i in incidents if i["has_words"]]),
+        words=words,
         patient_name=desk.open(patient, "name"),
         patient_phone=desk.open(patient, "phone"),
         team=[names.staff[staff_id] for staff_id in team if staff_id in names.staff],
@@ -136,6 +137,17 @@ async def words_of(desk: Desk, asker: Asker, case_id: UUID, with_words: Sequence
         texts=texts.get("items") if texts is not None else None,
         messages=(texts or {}).get("messages") or [],
     )
+
+
+async def _with_called(desk: Desk, names: Directory, words: Words) -> Directory:
+    """The names with those of whoever the ladder calls from elsewhere."""
+    steps = ((words.clock or {}).get("ladder") or {}).get("steps") or ()
+    named = {word.removeprefix("staff:") for step in steps for word in step["who"] if word.startswith("staff:")}
+    missing = (named | {person for step in steps for person in step["people"]}) - names.staff.keys()
+    if not missing:
+        return names
+    async with desk.engine.pool.acquire() as conn:
+        return replace(names, staff={**names.staff, **await reference.staff(conn, missing)})
 
 
 async def trends(desk: Desk, asker: Asker) -> tuple[list[dict[str, Any]], Directory]:

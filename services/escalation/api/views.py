@@ -6,6 +6,7 @@ from typing import Any
 
 from services.escalation.domain import clock, promises
 from services.escalation.domain.case import Case, Promise, told
+from services.escalation.domain.steps import Step
 from services.escalation.store import Tally
 from services.escalation.usecases import CaseView, Clock, WholeCase
 
@@ -77,6 +78,7 @@ def clock_body(told_clock: Clock) -> dict[str, Any]:
         },
         "pauses": [{"reason": pause.reason, "from": pause.starts_at, "to": pause.ends_at} for pause in case.pauses],
         "next_step_at": case.step_due_at,
+        "ladder": _ladder(case, told_clock.steps),
         "targets": [
             {
                 "milestone": line.target.milestone,
@@ -114,6 +116,45 @@ def clock_body(told_clock: Clock) -> dict[str, Any]:
             for line in told_clock.targets
         ],
     }
+
+
+def _ladder(case: Case, steps: Sequence[Step]) -> dict[str, Any]:
+    """The ladder as a list: what was paged, what comes next and then; `people` are those paged then, or who would be paged now."""
+    taken = {"at": case.acknowledged_at, "by": case.acknowledged_by, "expires_at": case.expires_at}
+    return {
+        "name": case.plan.ladder.name,
+        "version": case.plan.ladder.version,
+        "generation": case.generation,
+        "is_asleep": case.is_asleep,
+        "acknowledged": taken if case.status == "acknowledged" else None,
+        "steps": [
+            {
+                "state": step.state,
+                "what": step.what,
+                "level": step.rule.level if step.rule else None,
+                "rung": step.rung,
+                "repeat": step.repeat,
+                "generation": step.generation,
+                "who": list(step.rule.who) if step.rule else [],
+                "otherwise": list(step.rule.otherwise) if step.rule else [],
+                "hours": step.rule.hours if step.rule else None,
+                "people": list(step.people),
+                "how": list(step.how),
+                "due_at": step.due_at,
+                "at": step.at,
+                "repeats": _repeats(case, step),
+                "acknowledged": {"at": step.taken.at, "by": step.taken.by} if step.taken else None,
+            }
+            for step in steps
+        ],
+    }
+
+
+def _repeats(case: Case, step: Step) -> dict[str, Any] | None:
+    """How often a rung is paged again and how far apart, in seconds of its hours; `times` null: until somebody takes the case."""
+    if step.rule is None or step.rule.repeats == 0:
+        return None
+    return {"times": step.rule.repeats, "every_seconds": step.rule.repeat_seconds or case.plan.repeat_seconds}
 
 
 def _contact(case: Case) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ acknowledgement ends its generation, and a case that nobody stirred for days wak
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from services.escalation.domain import clock
@@ -17,6 +18,17 @@ from shared.contracts.cases import Channel, Milestone
 from shared.kernel.decision import Decision
 
 BREACHED = 1
+# Of what comes, so many pages are looked ahead at most.
+FORESEEN_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A page that comes unless somebody takes the case; `repeat`: how often its rung was paged before."""
+
+    rung: int
+    repeat: int
+    due_at: datetime
 
 
 def first_page(turn: Turn) -> tuple[tuple[str, ...], tuple[Channel, ...]]:
@@ -60,7 +72,7 @@ def step(case: Case, number: int, generation: int, store: Store, now: datetime) 
     at, repeat = _coming(case)
     rung = case.plan.ladder.rungs[at]
     turn.change(level=max(case.level, rung.level))
-    turn.page(say.EscalationStepped, paged_on(rung, turn.case, store), rung.how, step=number, due_at=now)
+    turn.page(say.EscalationStepped, paged_on(rung, turn.case, store), rung.how, step=number, due_at=now, rung=at)
     acknowledgement = case.target("acknowledge")
     if at > 0 or acknowledgement is None or acknowledgement.state != "running":
         _next_step(turn, now, at, repeat)
@@ -114,6 +126,37 @@ def hand_on(turn: Turn, among: Collection[str] | None = None) -> None:
     if people:
         turn.page(say.PageHandedOver, people, turn.case.plan.ladder.rungs[0].how)
     _watch_shifts(turn)
+
+
+def foreseen(case: Case, store: Store, now: datetime) -> tuple[Foreseen, ...]:
+    """What comes unless somebody takes the case: the next page, then the first one of each rung above. Empty where nothing does."""
+    turn, late = Turn(case, store, now), case.target("acknowledge")
+    late_at = late.due_at if late is not None and late.state == "running" else None
+    if case.status != "open" or case.is_asleep or (case.step_due_at is None and late_at is None):
+        return ()
+    coming = Foreseen(BREACHED, 0, late_at) if late_at is not None else None
+    if case.step_due_at is not None:
+        coming = Foreseen(*_coming(case), case.step_due_at)
+    found: list[Foreseen] = []
+    for _ in range(FORESEEN_MAX):
+        if coming is None:
+            break
+        if not found or coming.rung != found[-1].rung:
+            found.append(coming)
+        coming = _after(turn, coming, late_at)
+    return tuple(found)
+
+
+def _after(turn: Turn, page: Foreseen, late_at: datetime | None) -> Foreseen | None:
+    """The page after one that nobody answered; None after the last rung. The second rung follows the first when taking it is late."""
+    ladder = turn.case.plan.ladder
+    if page.rung == len(ladder.rungs) - 1:
+        return None
+    at, repeat = ladder.after(page.rung, page.repeat)
+    if page.rung == 0 and late_at is not None:
+        return Foreseen(at, repeat, late_at)
+    is_elapsed = ladder.rungs[at].hours == "always"
+    return Foreseen(at, repeat, turn.due(page.due_at, _wait(turn.case, at, repeat), is_elapsed=is_elapsed))
 
 
 def start_again(turn: Turn) -> None:

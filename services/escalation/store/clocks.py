@@ -41,7 +41,7 @@ ought as (
     union all select case_id, 'warning', next_warning, generation, null, due_at is null from owed where next_warning is not null
     union all select case_id, 'step', (step + 1)::text, generation, step_due_at, true from live where step_due_at is not null
     union all select case_id, 'hand_over', to_char(hand_over_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI'), generation, hand_over_at, true
-    from live where hand_over_at is not null
+    from live where hand_over_at is not null and status = 'open'
     union all select case_id, 'ack_expiry', 'ack', generation, case when paused_reason is null then expires_at end, true
     from live where expires_at is not null
     union all select case_id, 'pause_end', paused_reason, jsonb_array_length(pauses) + 1, paused_until, true
@@ -57,11 +57,9 @@ where t.kind is null or (o.is_told and t.due_at is distinct from o.due_at and (o
 union all
 select 'left_over', s.case_id, t.kind, t.name, t.generation, t.due_at, true, t.due_at
 from slice s join timers t on t.subject = s.case_id::text
-where s.status not in ('open', 'acknowledged') or (
-    -- What is due is about to be taken, and a change of shifts that an earlier roster had set wakes nobody.
-    t.kind <> 'hand_over' and (t.due_at is null or t.due_at > $3)
-    and not exists (select from ought o where (o.kind, o.case_id, o.name, o.generation) = (t.kind, s.case_id, t.name, t.generation))
-)
+    left join ought o on (o.kind, o.case_id, o.name, o.generation) = (t.kind, s.case_id, t.name, t.generation)
+-- What is due is about to be taken, and a change of shifts that an earlier roster had set wakes nobody.
+where s.status not in ('open', 'acknowledged') or (o.kind is null and t.kind <> 'hand_over' and (t.due_at is null or t.due_at > $3))
 """
 LAST_OF_SLICE: Final = "select case_id from cases where case_id > $1 order by case_id offset $2 limit 1"
 

@@ -6,9 +6,10 @@ from datetime import datetime
 from uuid import UUID
 
 from services.escalation import store
-from services.escalation.domain import explain
+from services.escalation.domain import explain, steps
 from services.escalation.domain.case import Case
 from services.escalation.domain.explain import ClockOfTarget
+from services.escalation.domain.steps import Step
 from services.escalation.store import Wanted
 from services.escalation.usecases import words
 from services.escalation.usecases.act import CaseView, find
@@ -27,6 +28,7 @@ class Clock:
     now: datetime
     patient_seconds: int
     targets: tuple[ClockOfTarget, ...]
+    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +65,5 @@ async def clock(desk: Desk, name: str, by: Asker) -> Clock:
         hours = await store.hours(conn, found.location_id, {target.hours for target in found.targets if target.hours})
     calendars = {version: Calendar.of(told) for version, told in hours.items()}
     waiting = explain.patients_clock_seconds(found, now)
-    return Clock(found, place.calendar.timezone, now, waiting, explain.tell(found, events, place, now, calendars))
+    targets = explain.tell(found, events, place, now, calendars)
+    return Clock(found, place.calendar.timezone, now, waiting, targets, steps.tell(found, events, place, now))

@@ -130,10 +130,10 @@ def bearer(who: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def bench_on(database: Database, *later_sla: str) -> AsyncIterator[Bench]:
+async def bench_on(database: Database, *later_sla: str, later_ladders: Sequence[str] = ()) -> AsyncIterator[Bench]:
     """Escalation with a small directory, at Monday nine o'clock in New York; its clock stands until it is moved.
 
-    `later_sla` are further versions of the SLA table beside those that are shipped.
+    `later_sla` and `later_ladders` are further versions of these policies beside those that are shipped.
     """
     await migrate_service(database.dsn, "escalation", SERVICE / "schema")
     pool = await open_pool(database.dsn_of("amends_escalation"), schema="escalation")
@@ -142,6 +142,7 @@ async def bench_on(database: Database, *later_sla: str) -> AsyncIterator[Bench]:
     engine = Engine("escalation", pool, clock, writers=(write,))
     texts = {name: [file.read_text() for file in sorted((SERVICE / "policy" / name).glob("*.toml"))] for name in POLICIES}
     texts["sla"] += later_sla
+    texts["ladder"] += later_ladders
     policies = Policies.load(texts, MON_9.date())
     desk = Desk(engine=engine, vault=Vault.from_keys("k1", {"k1": fresh_key()}, fresh_key()), policies=policies)
     async with engine.transaction() as tx:

@@ -15,6 +15,21 @@ from tests.support.servers import fresh_database
 
 pytestmark = pytest.mark.integration
 
+# The managers take turns before the region is called.
+IN_TURN = """
+name = "ladder"
+version = 2
+effective_from = 2026-11-01
+
+[[ladders]]
+severities = [1, 2, 3]
+rungs = [
+    { level = 0, who = ["owner"], hours = "always" },
+    { level = 1, who = ["next:store_manager"] },
+    { level = 2, who = ["region"], repeats = "until-taken" },
+]
+"""
+
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def bench(postgres_dsn: str) -> AsyncIterator[Bench]:
@@ -110,3 +125,55 @@ async def test_a_page_is_handed_over_when_the_shift_ends(bench: Bench) -> None:
     assert (handed["at"], handed["page"], handed["owner_staff_id"]) == (iso(10), ["ben"], "ana")
     warned = await bench.said("target_at_risk")
     assert [event["page"] for event in warned] == [["ana"], ["ben"]]
+
+
+async def test_who_takes_turns_is_paged_in_turn_also_after_a_restart(postgres_dsn: str) -> None:
+    """Goal: `next:store_manager` goes round, whichever process pages. Method: the service starts again between two breaches."""
+
+    async def breached(bench: Bench, *patients: str) -> list[list[str]]:
+        """Whom the late acknowledgements of these cases page, one after the other."""
+        for patient in patients:
+            await bench.report(incident(patient))
+            await bench.advance(bench.clock.now() + timedelta(minutes=1))
+        await bench.advance(bench.clock.now() + timedelta(minutes=15))
+        return [event["page"] for event in (await bench.said("target_breached")) if event["patient_ref"] in patients]
+
+    async with fresh_database(postgres_dsn, "turns") as database:
+        async with bench_on(database, later_ladders=(IN_TURN,)) as bench:
+            moe = StaffChanged(staff_id="moe", name="Moe Example", role="store_manager", locations=("store-12",))
+            async with bench.engine.transaction() as tx:
+                await reference.take_staff(tx, [told(moe, 70)])
+            assert await breached(bench, "P-1", "P-2", "P-3") == [["mia"], ["moe"], ["mia"]]
+            told_steps = (await bench.get(f"/v1/cases/{await named(bench, 'P-2')}/clock")).json()["ladder"]["steps"]
+            assert [(step["state"], step["who"], step["people"]) for step in told_steps] == [
+                ("paged", ["owner"], ["ben"]),
+                ("paged", ["next:store_manager"], ["moe"]),
+                ("next", ["region"], ["rex"]),
+            ]
+        async with bench_on(database, later_ladders=(IN_TURN,)) as bench:
+            bench.clock.jump_to(minutes(60))
+            assert await breached(bench, "P-4") == [["moe"]]
+            assert await breached(bench, "P-5") == [["mia"]]
+
+
+async def named(bench: Bench, patient: str) -> str:
+    """The reference of a patient's case."""
+    items = (await bench.get("/v1/cases", "machine", patient_ref=patient)).json()["items"]
+    return str(items[0]["reference"])
+
+
+async def test_the_clock_of_a_case_tells_its_ladder_with_what_was_and_what_comes(bench: Bench) -> None:
+    await bench.report(incident())
+    await bench.advance(minutes(16))
+    case = await bench.only_case()
+    ladder = (await bench.get(f"/v1/cases/{case['id']}/clock")).json()["ladder"]
+    assert (ladder["name"], ladder["version"], ladder["acknowledged"]) == ("ladder", 1, None)
+    assert [(s["state"], s["level"], s["people"], s["how"], s["at"] or s["due_at"]) for s in ladder["steps"]] == [
+        ("paged", 0, ["ana"], ["text"], iso(0)),
+        ("paged", 1, ["mia"], ["text"], iso(15)),
+        ("next", 2, ["rex"], ["text"], iso(30)),
+    ]
+    assert ladder["steps"][-1]["repeats"] == {"times": None, "every_seconds": 1800}
+    await bench.post(f"/v1/cases/{case['id']}/acknowledge")
+    ladder = (await bench.get(f"/v1/cases/{case['id']}/clock")).json()["ladder"]
+    assert {step["acknowledged"]["by"] for step in ladder["steps"]} == {"ana"} and ladder["acknowledged"]["expires_at"] == iso(256)

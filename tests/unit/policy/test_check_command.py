@@ -12,6 +12,9 @@ pytestmark = pytest.mark.unit
 SLA = Path(__file__).parents[3] / "services" / "escalation" / "policy" / "sla" / "0001.toml"
 
 
+LADDER = SLA.parents[1] / "ladder" / "0001.toml"
+
+
 def check(file: Path, *words: str) -> int:
     """The exit code."""
     try:
@@ -73,3 +76,27 @@ def test_a_file_that_is_not_there_is_one_and_no_file_is_two(tmp_path: Path, caps
     with pytest.raises(SystemExit) as misused:
         main(["policy", "check"])
     assert misused.value.code == 2
+
+
+def test_a_ladder_that_can_be_climbed_is_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(LADDER) == 0
+    assert capsys.readouterr().out.startswith("ladder version 1 holds, in force from 2020-01-01: one ladder for every severity")
+    assert check(LADDER, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"table": "ladder", "version": 1, "holds": True, "problems": []}
+
+
+def test_a_bad_ladder_is_one_with_all_its_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draft = tmp_path / "ladder.toml"
+    draft.write_text(LADDER.read_text().replace("severities = [1, 2, 3]", "severities = [1, 2]").replace('"managers"]', '"boss"]', 1))
+    assert check(draft) == 1
+    told = capsys.readouterr()
+    assert told.out == "" and "ladder version 1: severity 3 has no ladder" in told.err and "nobody is called 'boss'" in told.err
+    assert check(draft, "--json") == 1
+    assert len(json.loads(capsys.readouterr().out)["problems"]) == 2
+
+
+def test_a_ladder_without_a_version_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draft = tmp_path / "ladder.toml"
+    draft.write_text('name = "ladder"\n')
+    assert check(draft) == 1
+    assert "it has a name" in capsys.readouterr().err
