@@ -252,8 +252,6 @@ TIMERS: Final = {
     "pause_end": "End of a pause",
     "promise": "Promised time",
     "promise_aim": "Own target of a promise",
-    "promise": "Promise to the patient",
-    "promise_aim": "Our own aim for a promise",
     "recount": "Counting a store's cases anew",
     "order_late": "Promised day of an order",
     "payout": "Payout",
