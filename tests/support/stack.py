@@ -147,9 +147,11 @@ class Amends:
 
 
 @contextlib.asynccontextmanager
-async def running(data: Path, servers: Servers | None = None, *, at: datetime = MORNING) -> AsyncIterator[Amends]:
-    """A stack in this process on the folder `data`, with the small group loaded where it is not there yet."""
-    stack = Stack(_settings(servers), builders(), data, clock=MovableClock(business_at=at, rate=0))
+async def running(
+    data: Path, servers: Servers | None = None, *, at: datetime = MORNING, vault: VaultKeys | None = None
+) -> AsyncIterator[Amends]:
+    """A stack in this process on the folder `data`, with the small group loaded where it is not there yet; fresh keys without `vault`."""
+    stack = Stack(_settings(servers, vault), builders(), data, clock=MovableClock(business_at=at, rate=0))
     async with contextlib.AsyncExitStack() as cleanup:
         await stack.start()
         cleanup.push_async_callback(stack.stop)
@@ -185,7 +187,7 @@ def _next_opening(at: datetime) -> datetime:
     return _wall(at.astimezone(ZONE) + timedelta(days=days), OPENS)
 
 
-def _settings(servers: Servers | None) -> Settings:
+def _settings(servers: Servers | None, vault: VaultKeys | None) -> Settings:
     http = Http(port=0)
     if servers is None:
         return Settings(http=http)
@@ -193,7 +195,7 @@ def _settings(servers: Servers | None) -> Settings:
         http=http,
         kafka=Kafka(bootstrap_servers=servers.bootstrap_servers),
         postgres=Postgres(dsn=SecretStr(servers.postgres_dsn)),
-        vault=VaultKeys(master_key=_key(), index_key=_key()),
+        vault=vault or VaultKeys(master_key=_key(), index_key=_key()),
     )
 
 
