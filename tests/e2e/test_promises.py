@@ -57,6 +57,6 @@ async def test_a_promise_that_lapses_warns_its_owner_first_and_the_page_owns_up_
     assert ["is late" in text for text in pages] == [False, True]
     link = next(found for text in await amends.texts(paul.phone) if (found := LINK.search(text)))
     async with client(amends.url) as visitor:
-        assert "we are late, and we are sorry" in (await visitor.get(link[1])).text
+        assert "We were to call you today" in (await visitor.get(link[1])).text
     kept = await amends.items("/v1/promises/kept", location_id=BAY)
     assert [one["late"] for one in kept] == [1]

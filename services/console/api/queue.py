@@ -44,12 +44,13 @@ async def show_queue(request: AnyRequest, desk: Desk) -> Response[str]:
 
 @get("/trends", opt=PUBLIC, include_in_schema=False)
 async def show_trends(request: AnyRequest, desk: Desk) -> Response[str]:
-    """What is open and overdue, per location."""
+    """What is open and overdue, and how promises were kept, per location."""
     viewer = viewer_of(request)
     if viewer is None:
         return await sign_in_page(desk)
     rows, names = await usecases.trends(desk, viewer.principal)
-    return html("trends.html", **frame(desk, viewer), rows=rows, names=names)
+    kept, kept_names = await usecases.kept_promises(desk, viewer.principal)
+    return html("trends.html", **frame(desk, viewer), rows=rows, names=names, kept=kept, kept_names=kept_names)
 
 
 @get("/v1/queue", guards=[requires("cases:read")])

@@ -18,6 +18,14 @@ WILL_BE: Final = {
     "refund": "Your refund will be on its way",
     "other": "It will be done",
 }
+WAS_TO_BE: Final = {
+    "callback": "We were to call you",
+    "remake": "It was to be ready",
+    "order_ready": "It was to be ready",
+    "delivery": "It was to be with you",
+    "refund": "Your refund was to be on its way",
+    "other": "It was to be done",
+}
 IS: Final = {
     "callback": "We called you",
     "remake": "It is ready",
@@ -100,8 +108,9 @@ def _promised(row: QueueRow, now: datetime, zone: str) -> Iterator[str]:
             sorry = " It takes longer than we told you first, and we are sorry." if what in moved else ""
             yield f"{will} by {friendly(by, now, zone).removeprefix('on ')}.{sorry}"
         elif by is not None and state == "late" and promise.get("fulfilled_at") is None:
-            yield f"{will} by {friendly(by, now, zone).removeprefix('on ')}: we are late, and we are sorry."
+            yield f"{WAS_TO_BE.get(what, WAS_TO_BE['other'])} {friendly(by, now, zone)}. We are late, and we are sorry."
         else:
+            moved.discard(what)
             yield f"{is_done}{HOW.get(state, ', later than we promised. We are sorry.')}"
 
 

@@ -17,6 +17,8 @@ from shared.kernel.errors import Rejected, Transient
 from shared.reference import Location, Staff
 
 WORDS_MAX = 5
+# As many stores as a service answers at once.
+PAGE_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,14 @@ async def trends(desk: Desk, asker: Asker) -> tuple[list[dict[str, Any]], Direct
     async with desk.engine.pool.acquire() as conn:
         rows = await queries.trends(conn, walls_of(asker), desk.now)
         return rows, await directory(conn, {row["location_id"] for row in rows}, [])
+
+
+async def kept_promises(desk: Desk, asker: Asker) -> tuple[list[dict[str, Any]] | None, Directory]:
+    """Per location what became of promises this month, as escalation counts it; None where it does not answer."""
+    told = await _or_none(desk.services.get("escalation", f"/v1/promises/kept?limit={PAGE_LIMIT}", asker))
+    rows: list[dict[str, Any]] | None = told.get("items") if told is not None else None
+    async with desk.engine.pool.acquire() as conn:
+        return rows, await directory(conn, {row["location_id"] for row in rows or ()}, [])
 
 
 async def _or_none(asked: Awaitable[dict[str, Any]]) -> dict[str, Any] | None:

@@ -342,3 +342,16 @@ async def test_the_patients_page_tells_what_was_promised(world: World) -> None:
     await world.hears(world.link(case.case_id, TOKEN))
     async with world.browser() as browser:
         assert "It will be ready by Friday 4 December at 10:00 am." in (await browser.get(f"/p/{TOKEN}")).text
+
+
+async def test_the_stores_page_tells_how_promises_were_kept_and_stands_without_it(world: World) -> None:
+    path = "/v1/promises/kept?limit=200"
+    async with world.signed_in("raj") as browser:
+        assert "How promises were kept cannot be fetched" in (await browser.get("/trends")).text
+        world.services.answers[path] = {"items": []}
+        assert "Nothing was promised this month." in (await browser.get("/trends")).text
+        row = {"location_id": "elm", "made": 7, "kept": 2, "early": 3, "late": 1, "moved": 1, "kept_percent": 83}
+        world.services.answers[path] = {"items": [row, row | {"location_id": "oak", "kept_percent": None}]}
+        page = (await browser.get("/trends")).text
+    cells = re.findall(r'data-label="(?:Promised|Early|In time|Late|Moved|Kept)" class="number">([^<]*)<', page)
+    assert cells == ["7", "3", "2", "1", "1", "83 %", "7", "3", "2", "1", "1", "&ndash;"]

@@ -65,10 +65,14 @@ def promised(state: str, **more: object) -> dict[str, object]:
             [promised("moved"), promised("open")],
             ["It will be ready by Friday 4 December at 10:00 am. It takes longer than we told you first, and we are sorry."],
         ),
-        ([promised("late")], ["It will be ready by Friday 4 December at 10:00 am: we are late, and we are sorry."]),
+        ([promised("late")], ["It was to be ready on Friday 4 December at 10:00 am. We are late, and we are sorry."]),
         ([promised("late", fulfilled_at="2026-12-05T15:00:00Z")], ["It is ready, later than we promised. We are sorry."]),
         ([promised("early")], ["It is ready, sooner than promised."]),
         ([promised("kept")], ["It is ready, as promised."]),
+        (
+            [promised("moved"), promised("early"), promised("open")],
+            ["It is ready, sooner than promised.", "It will be ready by Friday 4 December at 10:00 am."],
+        ),
         ([promised("open", what="teleport")], ["It will be done by Friday 4 December at 10:00 am."]),
     ],
 )
