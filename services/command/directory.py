@@ -87,6 +87,43 @@ def load(file: Path, /, *, data: Data = DEFAULT_DATA, as_json: AsJson = False) -
     run(work)
 
 
+@directory.command
+def import_roster(file: Path, /, *, location: str, dry_run: bool = False, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Take a location's roster from a CSV or iCalendar file, for the days that the file covers; taking it twice changes nothing.
+
+    All or nothing: a faulty line is named, and nothing is taken. Returns when every service has it.
+
+    Parameters
+    ----------
+    file
+        The file: columns staff_id (or email), from, to; or a calendar (.ics).
+    location
+        The id of the location.
+    dry_run
+        Say what would change, and change nothing.
+    """
+    try:
+        raw = file.read_bytes()
+    except OSError as fault:
+        raise Failed(f"{file} cannot be read ({fault}).") from fault
+    kind: domain.Kind = "calendar" if file.suffix.lower() in (".ics", ".ical") else "csv"
+
+    async def work() -> None:
+        place = beside(data)
+        async with _desk(place) as desk:
+            async with desk.engine.transaction() as tx:
+                taken = await usecases.import_roster(desk, tx, location, kind, raw, actor="command", is_dry_run=dry_run)
+                reached = await usecases.reached(tx)
+            if not dry_run:
+                await wait_until_heard(place.urls, reached)
+        counts = {"added": len(taken.added), "removed": len(taken.removed), "unchanged": taken.unchanged, "left_out": taken.left_out}
+        told = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in counts.items())
+        would = "Would be: " if dry_run else ""
+        print(json.dumps(counts) if as_json else f"{taken.first} to {taken.last}: {would}{told}.")  # noqa: T201
+
+    run(work)
+
+
 @asynccontextmanager
 async def _desk(place: Place) -> AsyncIterator[usecases.Desk]:
     """The directory's desk beside a running Amends; its relay finds what is written here by its slow poll."""

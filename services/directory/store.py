@@ -30,6 +30,9 @@ LOCATIONS_OF: Final = _LOCATION + "where location_id = any($1::text[]) or region
 LOCATIONS_PAGE: Final = _LOCATION + "where location_id > $1 order by location_id limit $2"
 _STAFF: Final = "select staff_id as id, version, name, role, locations, regions, phone, email, is_active as active from staff "
 STAFF_OF: Final = _STAFF + "where staff_id = any($1::text[]) order by staff_id"
+STAFF_NAMED: Final = (
+    _STAFF + "where staff_id = any($1::text[]) or lower(staff_id) = any($1) or lower(email) = any($1) or lower(name) = any($1)"
+)
 STAFF_PAGE: Final = _STAFF + "where staff_id > $1 order by staff_id limit $2"
 REGIONS_PAGE: Final = "select region_id as id, name from regions where region_id > $1 order by region_id limit $2"
 ROSTERS: Final = """
@@ -180,6 +183,11 @@ async def locations_named(conn: Reader, location_ids: Iterable[str]) -> dict[str
 
 async def members(conn: Reader, staff_ids: Iterable[str]) -> dict[str, Staff]:
     return {put.row.id: put.row for put in await _staff(conn, STAFF_OF, list(staff_ids))}
+
+
+async def people_named(conn: Reader, words: Collection[str]) -> list[Staff]:
+    """Whose id, e-mail or name in small letters is among these words."""
+    return [put.row for put in await _staff(conn, STAFF_NAMED, list(words))]
 
 
 async def member(conn: Reader, staff_id: str) -> Put[Staff] | None:

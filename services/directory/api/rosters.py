@@ -8,17 +8,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from litestar import delete, get, post, put
+from litestar import Request, delete, get, post, put
 from litestar.params import QueryParameter
 
 from services.directory import usecases
 from services.directory.api.doors import GUARDS, View, id_of
-from services.directory.domain import Override, Shifts
+from services.directory.domain import Import, Kind, Override, Shifts
 from services.directory.usecases import Desk, Moment, Span
 from shared.calendars import Stretch
 from shared.kernel.errors import Rejected
-from shared.web import Principal, requires_any
+from shared.web import RAW, Principal, requires_any
 
+KINDS: Final[dict[str, Kind]] = {"text/csv": "csv", "text/calendar": "calendar"}
 READERS: Final = [requires_any("directory:write", "cases:read")]
 SPAN: Final = timedelta(days=14)
 SPAN_MAX: Final = timedelta(days=92)
@@ -58,6 +59,21 @@ async def put_roster(desk: Desk, principal: Principal, location_id: str, data: d
     return roster_view(location_id, shifts)
 
 
+@post("/v1/rosters/{location_id:str}/import", guards=GUARDS, status_code=200, opt=RAW)
+async def import_roster(request: Request[Any, Any, Any], desk: Desk, principal: Principal, location_id: str, dry_run: bool = False) -> View:
+    """Take a roster from `text/csv` (columns staff_id or email, from, to) or `text/calendar`, for the days that the file covers.
+
+    All or nothing: each fault is told with its line. Answers what was added, removed and left as it was; `dry_run` writes nothing.
+    """
+    kind = KINDS.get(request.headers.get("content-type", "").split(";", 1)[0].strip().lower())
+    if kind is None:
+        raise Rejected("unsupported-media-type", f"A roster comes as {' or '.join(KINDS)}.")
+    where, raw = id_of(location_id, "unknown-location"), await request.body()
+    async with desk.engine.transaction() as tx:
+        taken = await usecases.import_roster(desk, tx, where, kind, raw, actor=principal.actor, is_dry_run=dry_run)
+    return import_view(where, taken, is_dry_run=dry_run)
+
+
 @get("/v1/rosters/{location_id:str}/overrides", guards=READERS)
 async def list_overrides(desk: Desk, principal: Principal, location_id: str) -> View:
     """What is laid on top of a location's shifts, in that order, with who did it and why; at most 500."""
@@ -85,7 +101,18 @@ async def delete_override(desk: Desk, principal: Principal, location_id: str, ov
 
 def roster_view(location_id: str, shifts: Shifts) -> View:
     """As it may be sent to PUT again."""
-    return {"location_id": location_id, "shifts": [{"staff_id": s.staff_id, "from": s.starts, "to": s.ends} for s in shifts]}
+    return {"location_id": location_id, "shifts": shifts_view(shifts)}
+
+
+def shifts_view(shifts: Shifts) -> list[View]:
+    return [{"staff_id": s.staff_id, "from": s.starts, "to": s.ends} for s in shifts]
+
+
+def import_view(location_id: str, taken: Import, *, is_dry_run: bool) -> View:
+    return {
+        "location_id": location_id, "dry_run": is_dry_run, "from": taken.first, "to": taken.last, "added": shifts_view(taken.added),
+        "removed": shifts_view(taken.removed), "unchanged": taken.unchanged, "left_out": taken.left_out,
+    }  # fmt: skip
 
 
 def moment_view(found: Moment, at: datetime) -> View:
@@ -142,4 +169,4 @@ def _iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat()
 
 
-ROUTES: Final = [get_roster, put_roster, list_overrides, post_override, delete_override]
+ROUTES: Final = [get_roster, put_roster, import_roster, list_overrides, post_override, delete_override]

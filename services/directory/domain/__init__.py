@@ -20,6 +20,7 @@ from services.directory.domain.change import (
 from services.directory.domain.demo import demo_rosters
 from services.directory.domain.document import ID, Document, Location, Region, Shift, Staff, moved, read, read_part, read_roster
 from services.directory.domain.roster import Doubled, Override, doubled, duty_of, read_override, walls_around
+from services.directory.domain.sheets import Import, Kind, named_in, plan_import, read_sheet
 from services.directory.domain.text import parse
 
 __all__ = [
@@ -29,7 +30,9 @@ __all__ = [
     "Directory",
     "Document",
     "Doubled",
+    "Import",
     "Key",
+    "Kind",
     "Location",
     "Override",
     "Overrides",
@@ -46,11 +49,14 @@ __all__ = [
     "duty_of",
     "issue_key",
     "moved",
+    "named_in",
     "parse",
+    "plan_import",
     "read",
     "read_override",
     "read_part",
     "read_roster",
+    "read_sheet",
     "revoke_key",
     "say_key",
     "say_location",

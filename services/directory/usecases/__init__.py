@@ -8,9 +8,11 @@ from services.directory.usecases.rosters import (
     drop_override,
     duty_at,
     duty_between,
+    import_roster,
     overrides_of,
     put_override,
     put_roster,
+    reached,
     roster_of,
 )
 
@@ -25,6 +27,7 @@ __all__ = [
     "drop_override",
     "duty_at",
     "duty_between",
+    "import_roster",
     "load",
     "overrides_of",
     "put_location",
@@ -32,6 +35,7 @@ __all__ = [
     "put_region",
     "put_roster",
     "put_staff",
+    "reached",
     "revoke_key",
     "roster_of",
     "say_again",

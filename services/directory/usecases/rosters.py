@@ -4,13 +4,14 @@ Called by the API. Invariant: questions are answered by the rule that paging goe
 no duty. An override never touches a shift: undone, the shifts hold again.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from services.directory import domain, store
-from services.directory.domain import Change, Doubled, Location, Override, Overrides, Shifts, Staff
+from services.directory.domain import Change, Doubled, Import, Kind, Location, Override, Overrides, Shifts, Staff
 from services.directory.usecases.change import Desk, change_rows
 from shared.calendars import Duty, Stretch
 from shared.kernel.decision import Decision
@@ -50,6 +51,31 @@ async def put_roster(desk: Desk, tx: Transaction, location_id: str, body: Any, *
         raise _unknown(location_id)
     before, change = await change_rows(tx, wanted, actor, cleared=(location_id,), within="/rosters", becomes="/shifts")
     return change.rosters.get(location_id, before.rosters.get(location_id, ()))
+
+
+async def import_roster(
+    desk: Desk, tx: Transaction, location_id: str, kind: Kind, raw: bytes, *, actor: str, is_dry_run: bool = False
+) -> Import:
+    """Take a file's shifts for the days that it covers, all or nothing. A dry run tells what would happen and writes nothing.
+
+    Raises Rejected `unknown-location`, `malformed-csv` or `-calendar`, `invalid-data` with a line for each fault, `too-many-shifts`.
+    """
+    place = await store.location(tx.conn, location_id)
+    if place is None:
+        raise _unknown(location_id)
+    # In a thread: a file may take a second, in which others are answered.
+    sheet = await asyncio.to_thread(domain.read_sheet, kind, raw, place.row.timezone, tx.now)
+    await store.lock(tx.conn)
+    people = await store.people_named(tx.conn, domain.named_in(sheet))
+    planned = domain.plan_import(location_id, sheet, people, (await store.rosters(tx.conn, [location_id])).get(location_id, ()))
+    if not is_dry_run and (planned.added or planned.removed):
+        await change_rows(tx, domain.Document(rosters=planned.roster), actor, cleared=(location_id,))
+    return planned
+
+
+async def reached(tx: Transaction) -> dict[str, int]:
+    """The last version said on each topic, for whoever waits until everybody has heard it."""
+    return await store.reached(tx.conn)
 
 
 async def put_override(desk: Desk, tx: Transaction, location_id: str, body: Any, *, actor: str) -> Override:

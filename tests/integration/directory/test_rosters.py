@@ -215,3 +215,72 @@ async def test_who_may_see_a_store_may_read_its_roster_and_who_may_not_does_not_
     body = {"from": "2026-11-27T14:00", "to": "2026-11-27T18:00", "reason": "x"}
     for writer in (ben, helen, machine):
         assert (await world.http.post(f"{ELM}/overrides", json=body, headers=writer)).status_code == 403
+
+
+CSV = {"content-type": "text/csv"}
+WEEK = "email,from,to\nana@example.org,2026-11-23T09:00,2026-11-23T13:00\nben-ostrander@example.org,2026-11-23T13:00,2026-11-23T18:00\n"
+ICS = """BEGIN:VCALENDAR
+BEGIN:VEVENT
+DTSTART;TZID=America/New_York:20261123T090000
+DTEND;TZID=America/New_York:20261123T130000
+RRULE:FREQ=DAILY;COUNT=2
+ATTENDEE:mailto:ana@example.org
+END:VEVENT
+END:VCALENDAR
+"""
+
+
+async def take(world: World, headers: dict[str, str], body: str | bytes, kind: str = "text/csv", **query: str) -> Any:
+    headers = {**headers, "content-type": kind}
+    return await world.http.post(f"{ELM}/import", content=body, headers=headers, params=query)
+
+
+async def test_a_file_is_taken_for_the_days_it_covers_and_a_second_time_changes_nothing(world: World) -> None:
+    before, old = shift("ana", "2026-11-22T09:00", "2026-11-22T18:00"), shift("clara-wynn", "2026-11-23T09:00", "2026-11-23T18:00")
+    admin = await with_roster(world, before, old)
+    ana, ben = shift("ana", "2026-11-23T09:00", "2026-11-23T13:00"), shift("ben-ostrander", "2026-11-23T13:00", "2026-11-23T18:00")
+    wanted = {"location_id": "store-12", "from": "2026-11-23", "to": "2026-11-23", "added": [ana, ben], "removed": [old], "unchanged": 0}
+    tried = await take(world, admin, WEEK, dry_run="true")
+    assert tried.json() == {**wanted, "dry_run": True, "left_out": 0}
+    assert await world.said() == [] and (await ask(world, admin))["shifts"] == [before, old]
+    taken = await take(world, admin, WEEK)
+    assert (taken.status_code, taken.json()) == (200, {**wanted, "dry_run": False, "left_out": 0})
+    assert (await ask(world, admin))["shifts"] == [before, ana, ben]
+    (fact,) = await world.spread()
+    assert [row.staff_id for row in fact.event.roster] == ["ana", "ana", "ben-ostrander"]
+    again = (await take(world, admin, WEEK)).json()
+    assert (again["added"], again["removed"], again["unchanged"]) == ([], [], 2) and await world.said() == []
+    calendar = (await take(world, admin, ICS, "text/calendar; charset=utf-8")).json()
+    assert (calendar["unchanged"], calendar["removed"], calendar["to"]) == (1, [ben], "2026-11-24")
+
+
+async def test_a_file_with_a_fault_is_refused_whole_with_its_lines(world: World) -> None:
+    admin = await with_roster(world, shift("ana", "2026-11-23T09:00", "2026-11-23T18:00"))
+    refused = await take(world, admin, WEEK + "zed@example.org,2026-11-24T09:00,2026-11-24T13:00\nana@example.org,x,y\n")
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid-data")
+    assert [(error["line"], error["pointer"]) for error in refused.json()["errors"]] == [(4, "/lines/4"), (5, "/lines/5")]
+    assert len((await ask(world, admin))["shifts"]) == 1 and await world.said() == []
+
+
+async def test_whatever_comes_as_a_file_is_no_error_of_ours(world: World) -> None:
+    admin = await with_roster(world)
+    vevent = "BEGIN:VCALENDAR\nBEGIN:VEVENT\n{}\nEND:VEVENT\nEND:VCALENDAR\n".format
+    for body, kind, status in (
+        (b"", "text/csv", 400),
+        (b"\xff\xfe\x00", "text/csv", 400),
+        (b"\xff", "text/calendar", 400),
+        (b"a" * (1024 * 1024 + 1), "text/csv", 413),
+        (b"staff_id,from,to\n" + b"ana,2026-11-23T09:00,2026-11-23T18:00\n" * 6_000, "text/csv", 400),
+        (b"staff_id,from,to\na\x00b,2026-11-23T09:00,2026-11-23T18:00\n", "text/csv", 400),
+        (vevent("SUMMARY:ana\nDTSTART:20261123T090000\nDURATION:PT1S\nRRULE:FREQ=SECONDLY"), "text/calendar", 400),
+        (vevent("SUMMARY:ana\nDTSTART:99991231T235959Z\nDURATION:P9999999999W"), "text/calendar", 400),
+        (vevent("SUMMARY:ana\nDTSTART;TZID=../../etc/passwd:20261123T090000\nDURATION:PT1H"), "text/calendar", 400),
+        (b"BEGIN:VCALENDAR\n" * 60_000, "text/calendar", 400),
+        (WEEK, "application/json", 415),
+        (WEEK, "", 415),
+    ):
+        answer = await take(world, admin, body, kind)
+        assert answer.status_code == status, (body[:60], answer.text)
+    assert (await world.http.post("/v1/rosters/nowhere/import", content=WEEK, headers={**admin, **CSV})).status_code == 404
+    assert (await world.http.post("/v1/rosters/a%00b/import", content=WEEK, headers={**admin, **CSV})).status_code == 404
+    assert (await take(world, await world.key("cases:read"), WEEK)).status_code == 403
