@@ -16,7 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from shared.contracts.flow import INGRESS
 from shared.kernel.clock import machine_now
 from tests.support.builders import BAY, ELM, LEE, MIA, OAK, SAM, Patient, group, three_trips
-from tests.support.fleet import PAST, Fleet, fleet
+from tests.support.fleet import PAST, Fleet, command, fleet
+from tests.support.projections import projections
 from tests.support.servers import Database, Servers, forget_topics, fresh_database, throwaway_folder
 from tests.support.stack import BATCH, client
 
@@ -154,6 +155,34 @@ async def test_sigterm_ends_a_console_with_an_open_stream_in_order(six: Fleet) -
         await listener.end()
     assert "Traceback" not in console.said(), console.said()
     await (await console.start()).ready()
+
+
+async def test_45_a_replay_needs_the_console_alone_to_be_stopped_and_the_owner_of_the_database(six: Fleet, home: Database) -> None:
+    """Method: somebody has broken the console's rows; the other five processes go on all the time."""
+    console, words = six.members["console"], ("replay", "--data", str(six.folder / "replay"))
+    owner = await asyncpg.connect(home.dsn)
+    try:
+        whole = await projections(owner)
+        await owner.execute("delete from console.entries where version = 1; update console.queue_rows set status = 'closed'")
+        broken = await projections(owner)
+        assert whole["queue_rows"] and broken["queue_rows"] != whole["queue_rows"]
+        code, _, complaint = await six.command(*words)
+        assert (code, complaint.splitlines()[-1]) == (
+            1, "The console is still running; stop it first, it goes on afterwards. Nothing was changed.",
+        )  # fmt: skip
+        assert await console.end() == 0
+        roles = {name: dsn for name, dsn in six.owner.items() if name != "AMENDS_POSTGRES__DSN"}
+        code, _, complaint = await command(*words, environ={**six.environ, **roles})
+        assert code == 1 and "AMENDS_POSTGRES__DSN" in complaint and "Traceback" not in complaint, complaint
+        assert await projections(owner) == broken
+        told = json.loads(await six.must(*words, "--json"))
+        assert told["rows"] == {table: len(rows) for table, rows in whole.items()}
+        assert await projections(owner) == whole
+    finally:
+        await owner.close()
+    async with listening((await (await console.start()).ready()).url) as listener:
+        assert len((await listener.rows())["order"]) == 1
+    assert failures((await examined(six))[1]) == []
 
 
 async def test_zz_a_topic_that_is_missing_is_named_and_its_fix_makes_it(six: Fleet, servers: Servers) -> None:
