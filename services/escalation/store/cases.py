@@ -32,6 +32,10 @@ LOCK_ONE: Final = f"""
 -- One case by its id or its reference, locked.
 select {COLUMNS} from cases where case_id = $1 or reference = $2 for update
 """
+LOCK_NAMED: Final = f"""
+-- Cases by their ids or their references, locked.
+select {COLUMNS} from cases where case_id = any($1::uuid[]) or reference = any($2::text[]) order by case_id for update
+"""
 READ_ONE: Final = f"""
 -- One case by its id or its reference.
 select {COLUMNS} from cases where case_id = $1 or reference = $2
@@ -111,6 +115,11 @@ async def lock_one(conn: Connection, case_id: UUID | None, reference: str | None
     """One case, by id or reference."""
     row = await conn.fetchrow(LOCK_ONE, case_id, reference)
     return case_of(row) if row else None
+
+
+async def lock_named(conn: Connection, case_ids: Collection[UUID], references: Collection[str]) -> list[Case]:
+    """Cases by id or reference, as far as they exist."""
+    return [case_of(row) for row in await conn.fetch(LOCK_NAMED, list(case_ids), list(references))]
 
 
 async def read_one(conn: Connection, case_id: UUID | None, reference: str | None) -> Case | None:

@@ -30,6 +30,7 @@ from services.escalation.usecases.deadlines import (
 from services.escalation.usecases.desk import Desk
 from services.escalation.usecases.hear import take_incidents, take_notices, take_patients, take_restitutions
 from services.escalation.usecases.hours import hours_told, recount
+from services.escalation.usecases.many import Answered, acknowledge_many
 from services.escalation.usecases.promises import keep_promise, kept_promises, make_promise
 from services.escalation.usecases.queries import Clock, WholeCase, case, cases, clock
 from services.escalation.usecases.rebuild import Looked, case_named, next_cases, rebuild_clocks
@@ -37,6 +38,7 @@ from services.escalation.usecases.standing import measure
 from services.escalation.usecases.unowned import find_owners, watch_unowned
 
 __all__ = [
+    "Answered",
     "Asked",
     "CaseView",
     "Clock",
@@ -45,6 +47,7 @@ __all__ = [
     "WholeCase",
     "acknowledge",
     "add_note",
+    "acknowledge_many",
     "assign",
     "breach_targets",
     "case",

@@ -163,7 +163,7 @@ async def reopen(desk: Desk, tx: Transaction, asked: Asked, reason: str) -> Case
 async def find(tx_conn: Any, name: str, by: Asker, *, lock: bool = False) -> Case:
     """The case of an id or reference, for who may see its store. Raises Rejected(not-found), the same for both reasons."""
     read = store.lock_one if lock else store.read_one
-    case_id, name_of_case = _named(name)
+    case_id, name_of_case = named(name)
     case = await read(tx_conn, case_id, name_of_case) if case_id or name_of_case else None
     if case is None or not by.sees(case.location_id, case.region):
         raise Rejected("not-found", "There is no such case.")
@@ -199,7 +199,7 @@ async def obey(
     return CaseView(decision.state, (await words.stories(desk, tx.conn, [before]))[before.case_id])
 
 
-def _named(name: str) -> tuple[UUID | None, str | None]:
+def named(name: str) -> tuple[UUID | None, str | None]:
     """A case's id or its reference, as typed."""
     try:
         return UUID(name), None
