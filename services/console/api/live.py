@@ -67,7 +67,7 @@ async def _rows(
     if seen is not None and list(seen.items()) == list(marks.items()):
         return None, marks
     fresh = {
-        str(row.case_id): render("_row.html", row=row, names=found.names, now=desk.now)
+        str(row.case_id): render("_row.html", row=row, names=found.names, now=desk.now, may_work=viewer.principal.may("cases:write"))
         for row in rows
         if seen is None or seen.get(str(row.case_id)) != (row.version,)
     }

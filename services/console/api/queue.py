@@ -140,12 +140,21 @@ async def queue_context(desk: Desk, viewer: Viewer, query: dict[str, str]) -> di
         "next_cursor": body["next_cursor"],
         "names": found.names,
         "chosen": chosen,
+        "may_work": viewer.principal.may("cases:write"),
+        "said": _taken(query.get("taken", "")),
         # A further page stands still: the stream tells of the first.
         "is_first": not query.get("cursor"),
         "is_filtered": any(chosen.values()),
         "views": VIEWS,
         "places": await usecases.places(desk, viewer.principal),
     }
+
+
+def _taken(count: str) -> str | None:
+    """What was just done with the cases that were picked."""
+    if not (count.isascii() and count.isdigit() and 0 < len(count) < 4 and int(count)):
+        return None
+    return f"{count} {'case is' if int(count) == 1 else 'cases are'} yours now. Their ladders have stopped."
 
 
 def frame(desk: Desk, viewer: Viewer) -> dict[str, Any]:

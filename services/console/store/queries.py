@@ -30,6 +30,11 @@ ONE_BY_REFERENCE = """
 -- One case by its reference.
 select * from queue_rows where reference = $1
 """
+SOME = """
+-- These cases inside the walls of who looks ($1 null: everything), most urgent first.
+select * from queue_rows where case_id = any($3::uuid[]) and ($1::text[] is null or location_id = any($1) or region = any($2::text[]))
+order by urgent_at, severity, case_id
+"""
 ENTRIES = """
 -- The newest events of a case; of one instant by the millisecond of the id, then by version.
 select event_id, case_id, at, version, type, data from entries where case_id = $1
@@ -104,6 +109,11 @@ class Wanted:
     due_before: datetime | None = None
     after: tuple[datetime, int, UUID] | None = None
     limit: int = 50
+
+
+async def some(conn: Connection, walls: Walls, case_ids: Sequence[UUID]) -> list[QueueRow]:
+    """These cases, as far as somebody sees them."""
+    return [_row(row) for row in await conn.fetch(SOME, walls.locations, walls.regions, list(case_ids))]
 
 
 async def queue(conn: Connection, walls: Walls, wanted: Wanted) -> list[QueueRow]:

@@ -59,7 +59,7 @@ async def ask(desk: Desk, asker: Asker, case_name: str, command: str, fields: Ma
     known = {**fields, "case_id": str(row.case_id), "estimate_at": _instant(fields.get("estimate"), place)}
     where = path.format(case_id=row.case_id, restitution_id=_restitution(fields) if path.startswith(GIFT) else None)
     done = await desk.services.post(service, where, asker, {name: known[name] for name in names if known.get(name) is not None}, key=key)
-    await _catch_up(desk, row, done)
+    await catch_up(desk, row, done)
     return row
 
 
@@ -82,7 +82,7 @@ def _instant(typed: str | None, place: Location | None) -> str | None:
         raise Rejected("invalid-input", "Write the day and the time at which you expect it.", pointer="/estimate_at") from None
 
 
-async def _catch_up(desk: Desk, row: QueueRow, done: Mapping[str, Any]) -> None:
+async def catch_up(desk: Desk, row: QueueRow, done: Mapping[str, Any]) -> None:
     """Wait a moment until the projection shows what was just done, so that the page that follows does not show the time before."""
     wanted = done.get("version")
     for _ in range(CATCH_UP_LOOKS):

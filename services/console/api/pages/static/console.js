@@ -56,7 +56,7 @@ function rowOf(html) {
 function setRows(told) {
   const table = document.getElementById("rows");
   if (!table) return;
-  const focused = document.activeElement?.closest("tr")?.id;
+  const focused = document.activeElement?.closest("tr")?.id, wasPick = document.activeElement?.name === "case";
   const had = new Set([...table.children].map((row) => row.dataset.case));
   let news = 0;
   for (const id of told.order) {
@@ -66,6 +66,8 @@ function setRows(told) {
       const next = rowOf(html);
       if (!told.first) next.classList.add("fresh");
       if (!had.has(id)) news += 1;
+      const pick = next.querySelector("[name=case]");
+      if (pick) pick.checked = Boolean(row?.querySelector("[name=case]")?.checked);
       row ? row.replaceWith(next) : table.append(next);
       row = next;
     }
@@ -75,10 +77,23 @@ function setRows(told) {
   for (const row of [...table.children]) if (!kept.has(row.dataset.case)) row.remove();
   if (!table.children.length) table.textContent = "";
   document.getElementById("empty").hidden = told.order.length > 0;
-  if (focused) document.getElementById(focused)?.querySelector("a")?.focus({ preventScroll: true });
+  countPicked();
+  const row = focused && document.getElementById(focused);
+  if (row) ((wasPick && row.querySelector("[name=case]")) || row.querySelector("a"))?.focus({ preventScroll: true });
   if (news && !told.first) document.getElementById("news").textContent = news === 1 ? "A new case" : `${news} new cases`;
   tick();
 }
+
+// ---- picking many: the button says how many, and is there once there is one
+function countPicked() {
+  const button = document.querySelector("[data-many]");
+  if (!button) return;
+  const count = document.querySelectorAll("#rows [name=case]:checked").length;
+  button.textContent = count === 1 ? "Acknowledge 1 selected" : `Acknowledge ${count} selected`;
+  button.closest("form").hidden = !count;
+}
+addEventListener("change", (event) => { if (event.target.name === "case") countPicked(); });
+addEventListener("pageshow", countPicked);
 
 // ---- a case: fetch the page again and put its parts in place, but not under somebody's hands
 const touched = new Set();
