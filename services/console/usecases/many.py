@@ -41,15 +41,21 @@ async def picked(desk: Desk, asker: Asker, case_ids: Sequence[UUID]) -> Picked:
         return Picked(rows, await directory(conn, {row.location_id for row in rows}, {row.owner_staff_id or "" for row in rows}))
 
 
-async def take_on(desk: Desk, asker: Asker, found: Picked, key: str | None) -> list[Taken]:
-    """Take these. Raises Transient where escalation is away, Rejected where the asker may take none. `key`: asked twice, done once."""
+async def take_on(desk: Desk, asker: Asker, case_ids: Sequence[UUID], key: str | None) -> tuple[Directory, list[Taken]]:
+    """Take these; names, and what became of each that the asker sees. `key`: asked twice, done once.
+
+    Raises Transient where escalation is away, Rejected where the asker may take none.
+    """
+    found = await picked(desk, asker, case_ids)
+    if not found.rows:
+        return found.names, []
     body = {"ids": [str(row.case_id) for row in found.rows]}
     answer = await desk.services.post("escalation", "/v1/cases/acknowledge", asker, body, key=key)
     results = {result["id"]: result for result in answer["results"]}
     changed = [row for row in found.rows if results[str(row.case_id)].get("changed")]
     for row in changed[:WAITED_FOR]:
         await catch_up(desk, row, results[str(row.case_id)]["case"])
-    return [Taken(row, _refusal(results[str(row.case_id)].get("problem"))) for row in found.rows]
+    return found.names, [Taken(row, _refusal(results[str(row.case_id)].get("problem"))) for row in found.rows]
 
 
 def _refusal(problem: dict[str, str] | None) -> str | None:

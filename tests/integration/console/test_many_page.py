@@ -23,7 +23,7 @@ async def grown(world: World, *places: str) -> list[Any]:
 
 
 def hidden(page: str) -> dict[str, str]:
-    return dict(re.findall(r'<input type="hidden" name="(anti_forgery|form_id|confirmed)" value="([^"]+)">', page))
+    return dict(re.findall(r'<input type="hidden" name="(anti_forgery|form_id)" value="([^"]+)">', page))
 
 
 async def test_what_was_picked_is_asked_once_more_and_then_taken_in_the_persons_name(world: World) -> None:
@@ -38,7 +38,7 @@ async def test_what_was_picked_is_asked_once_more_and_then_taken_in_the_persons_
         asked = await browser.post("/acknowledge", data=hidden(queue) | {"case": ids})
         assert (asked.status_code, "Take 2 cases on?" in asked.text, "cannot be undone" in asked.text) == (200, True, True)
         assert not [ask for ask in world.services.asked if ask[1] == PATH], "nothing is taken before it was confirmed"
-        done = await browser.post("/acknowledge", data=hidden(asked.text[asked.text.index("decide") :]) | {"case": ids})
+        done = await browser.post("/acknowledge/confirmed", data=hidden(asked.text[asked.text.index("decide") :]) | {"case": ids})
         assert (done.status_code, done.headers["location"]) == (303, "/?taken=2")
         ((_, _, asker, body),) = [ask for ask in world.services.asked if ask[1] == PATH]
         assert (asker.id, sorted(body["ids"])) == ("lee", sorted(ids))
@@ -56,8 +56,8 @@ async def test_half_good_half_bad_says_beside_each_why(world: World) -> None:
         ],
     }
     async with world.signed_in("lee") as browser:
-        fields = hidden((await browser.get("/")).text) | {"confirmed": "yes", "case": [str(good.case_id), str(bad.case_id)]}
-        answer = await browser.post("/acknowledge", data=fields)
+        fields = hidden((await browser.get("/")).text) | {"case": [str(good.case_id), str(bad.case_id)]}
+        answer = await browser.post("/acknowledge/confirmed", data=fields)
     page = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.text))
     assert answer.status_code == 200 and "1 of 2 taken on" in page and "The case is resolved; reopen it first." in page
 
@@ -80,7 +80,7 @@ async def test_what_makes_no_sense_is_refused_and_an_absent_service_is_said(worl
         assert (await browser.post("/acknowledge", data=fields | {"case": [str(new_id()) for _ in range(201)]})).status_code == 400
         assert (await browser.post("/acknowledge", data={"case": [str(case.case_id)]})).status_code == 403
         world.services.answers[PATH] = Transient("escalation does not answer")
-        away = await browser.post("/acknowledge", data=fields | {"confirmed": "yes", "case": [str(case.case_id)]})
+        away = await browser.post("/acknowledge/confirmed", data=fields | {"case": [str(case.case_id)]})
         assert (away.status_code, "does not answer at the moment" in away.text) == (503, True)
 
 
