@@ -15,7 +15,9 @@ from shared import timers
 from shared.db import Migration, Pool, Step, migrate, migrations_in
 from shared.kernel.clock import Clock
 from shared.messaging import Engine
+from shared.messaging.counter import bring_past
 from shared.reference import BeforeLocations
+from shared.telemetry import logs
 from shared.timers import CasesOf, Check, TimerHandler
 from shared.vault import Vault
 from shared.web.auth import Sessions
@@ -95,6 +97,10 @@ async def migrate_service(
 ) -> int:
     """Bring one service's schema up to date; returns how many files were applied. See `migrate` for `step`.
 
-    `into`: a schema of another name, with the rights of the same role.
+    `into`: a schema of another name, with the rights of the same role. Where the data came from a server that had counted further, this
+    one's counter is brought there; raises CounterBehind where it is too far.
     """
-    return await migrate(owner_dsn, into or name, all_migrations(name, schema), password=password, step=step, service=name)
+    applied = await migrate(owner_dsn, into or name, all_migrations(name, schema), password=password, step=step, service=name)
+    if counted := await bring_past(owner_dsn, into or name):
+        logs.get("migrate", service=name).warning("the server has counted past the numbers of restored data", count=counted)
+    return applied

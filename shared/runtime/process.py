@@ -30,6 +30,7 @@ from shared.messaging.broker import (
     start,
     wait_until_unread,
 )
+from shared.messaging.counter import check_counter
 from shared.messaging.inbox import keep_partitions
 from shared.messaging.measures import measure
 from shared.messaging.parked import Redriver, is_waiting, went_through
@@ -101,6 +102,8 @@ class Process:
 
     async def start(self) -> None:
         """Everything up, the consumers last. Raises what stands in the way."""
+        for r in self.running.values():
+            await check_counter(r.engine.pool, r.engine.name)
         await provision(self._servers, **self._topics)
         for r in self.running.values():
             await keep_partitions(r.engine.pool)

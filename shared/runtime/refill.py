@@ -13,6 +13,7 @@ from typing import Any, Final
 from shared.contracts.flow import heard_by
 from shared.kernel.clock import machine_now
 from shared.messaging.broker import StillRead, group_of, provision, start_over, wait_until_unread
+from shared.messaging.counter import check_counter
 from shared.messaging.inbox import can_say_again_from, keep_partitions
 from shared.messaging.relay import hold, rewind, snapshot
 from shared.runtime.host import Service
@@ -37,9 +38,10 @@ class Refilled:
 async def refill(services: Sequence[Service], bootstrap_servers: str, topics: Mapping[str, Any], since: datetime) -> dict[str, Refilled]:
     """Set everything back so that the relays, once they run, send what was said since then and what the compacted topics held.
 
-    `topics`: how they are made where they are missing. Raises CannotRefill, KafkaError, or one of DATABASE_DOWN.
+    `topics`: how they are made where they are missing. Raises CannotRefill, CounterBehind, KafkaError, or one of DATABASE_DOWN.
     """
     for service in services:
+        await check_counter(service.engine.pool, service.name)
         await keep_partitions(service.engine.pool)
     await _check(services, since)
     done: dict[str, Refilled] = {}

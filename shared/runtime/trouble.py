@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from shared.db import DATABASE_DOWN, REFUSED, NewerSchema, OlderSchema
 from shared.messaging.broker import BrokerLostItsMemory
+from shared.messaging.counter import CounterBehind
 from shared.runtime.refill import CannotRefill
 from shared.web.app import PortTaken
 
@@ -19,7 +20,7 @@ AWAY: Final = (*DATABASE_DOWN, KafkaError)
 
 def sentence_of(error: BaseException) -> str | None:
     """The sentence, or None for a bug of ours."""
-    if isinstance(error, NewerSchema | OlderSchema | PortTaken | BrokerLostItsMemory | CannotRefill):
+    if isinstance(error, NewerSchema | OlderSchema | PortTaken | BrokerLostItsMemory | CannotRefill | CounterBehind):
         said = str(error)
         return f"{said[:1].upper()}{said[1:]}."
     if isinstance(error, REFUSED):

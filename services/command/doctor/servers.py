@@ -12,6 +12,7 @@ from services.command.up import builders
 from shared.contracts.flow import TOPICS
 from shared.db import NewerSchema, OlderSchema, check, clock_of, version_of
 from shared.kernel.clock import machine_now
+from shared.messaging.counter import CounterBehind, check_counter
 from shared.messaging.look import Cluster, TopicAsIs, look
 from shared.runtime.host import all_migrations
 
@@ -89,10 +90,13 @@ async def databases(around: Around) -> list[Finding]:
                 found.append(failed(about, f"PostgreSQL {version} has not been tried", fix))
             try:
                 await check(pool, service, all_migrations(service, schema))
+                await check_counter(pool, service)
             except OlderSchema as older:
                 found.append(failed(about, str(older), "Run `amends migrate`, then start the services again."))
             except NewerSchema as newer:
                 found.append(failed(about, str(newer), "Run the Amends that upgraded it, or a newer one."))
+            except CounterBehind as behind:
+                found.append(failed(about, str(behind), "Stop the services, run `amends migrate`, then start them again."))
             except ValueError as edited:
                 found.append(failed(about, str(edited), "Install an unchanged release; a migration is never edited."))
     good = f"PostgreSQL {', '.join(map(str, sorted(versions)))}, {len(builders())} schemas up to date"
