@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.escalation.domain import anew, commands, promises
-from services.escalation.domain.case import Promise, Store
+from services.escalation.domain.case import ALWAYS, Promise, Store
 from services.escalation.domain.plan import Policies
 from services.escalation.domain.promises import Past, when
 from services.escalation.domain.promises.states import PROMISES_MAX
@@ -20,11 +20,15 @@ from tests.unit.escalation.bench import MON_9, POLICIES, SHOP, TEXTS, WEEK, Benc
 
 pytestmark = pytest.mark.unit
 DAY = 86_400
+CLOSED = replace(SHOP, calendar=Calendar("America/New_York", {}))
+# It opens for one more hour and never again.
+CLOSING = replace(SHOP, calendar=Calendar("America/New_York", {}, overrides={date(2026, 11, 30): [("09:00", "10:00")]}))
 SHOPS = (
     SHOP,
     replace(SHOP, calendar=Calendar("America/Phoenix", {"mon": [("09:10", "13:00"), ("14:00", "18:00")], "sat": [("22:00", "24:00")]})),
     replace(SHOP, calendar=Calendar("Asia/Kathmandu", {day: [("00:00", "24:00")] for day in DAYS})),
-    replace(SHOP, calendar=Calendar("America/New_York", {})),
+    CLOSED,
+    CLOSING,
 )
 _kinds = st.sampled_from(["callback", "remake", "order_ready", "delivery", "refund", "other"])
 _moments = st.integers(0, 500 * DAY).map(lambda seconds: MON_9 + timedelta(seconds=seconds))
@@ -121,11 +125,13 @@ def test_whatever_is_promised_is_open_no_sooner_than_estimate_and_buffer_and_the
     basis = when.basis_of(rule, past, now, now + ahead if ahead else None)
     promised = when.promised_by(basis, rule, now, store, now)
     aim = when.aim_by(now, promised, basis.buffer_seconds, store)
-    calendar = when.calendar_of(store, now)
-    assert next_opening(calendar, promised) == promised
-    assert promised >= now + (ahead or timedelta(0)) + timedelta(seconds=rule.buffer_seconds)
-    assert open_seconds(calendar, now, promised) >= rule.least_open_seconds
     assert now < aim < promised
+    assert promised >= now + (ahead or timedelta(0)) + timedelta(seconds=rule.buffer_seconds)
+    if store is CLOSING:
+        return
+    calendar = ALWAYS if store is CLOSED else store.calendar
+    assert next_opening(calendar, promised) == promised
+    assert open_seconds(calendar, now, promised) >= rule.least_open_seconds
     assert next_opening(calendar, aim - timedelta(seconds=1)) <= aim  # open, or the moment it closes
 
 
@@ -167,6 +173,7 @@ def test_the_same_estimate_again_changes_nothing() -> None:
     assert (again.events, again.timers) == ((), ())
     bench.promise(MON_9, "callback")
     assert bench.promise(at(11), "callback").events == ()
+    assert bench.promise(at(11), "remake").events == ()
 
 
 @pytest.mark.parametrize("estimate_at", [MON_9, MON_9 - timedelta(days=1), MON_9 + timedelta(days=367)])
@@ -242,6 +249,21 @@ def test_new_hours_move_the_internal_target_and_never_the_promise() -> None:
     assert (last(bench).aim_by, last(bench).promised_by) == (at(12, day=26), before.promised_by)
     assert bench.timers["promise_aim", "delivery", 1] == at(12, day=26)
     assert [event.why for event in said(bench.events, "CaseReplanned")] == ["hours_changed"]
+
+
+def test_a_store_that_does_not_open_any_more_keeps_its_promises_and_their_targets() -> None:
+    bench = Bench()
+    bench.promise(MON_9, "delivery", at(17, 30, day=26))
+    bench.apply(anew.on_new_hours(bench.case, replace(CLOSED, hours=2), at(10)))
+    assert last(bench).promised_by == at(17, 30, day=27) and at(10) < last(bench).aim_by < last(bench).promised_by
+
+
+def test_a_promise_stirs_a_case_that_fell_asleep() -> None:
+    bench = Bench()
+    bench.run(at(9) + timedelta(days=9))
+    was_asleep = bench.case.is_asleep
+    bench.promise(at(9) + timedelta(days=9), "remake")
+    assert (was_asleep, bench.case.is_asleep) == (True, False) and bench.case.step_due_at is not None
 
 
 def test_a_change_is_counted_once_by_what_became_of_it_and_how_long_it_took() -> None:

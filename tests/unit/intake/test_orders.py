@@ -173,6 +173,14 @@ def test_hours_that_changed_since_move_the_watch_instead_of_firing_early() -> No
     assert isinstance(timer, Schedule) and (timer.generation, timer.due_at) == (2, datetime(2026, 11, 10, 23, tzinfo=UTC))
 
 
+def test_an_incident_names_the_lab_of_its_order_else_of_the_newest_that_has_one() -> None:
+    placed = [
+        pos("pos.order.placed", n, order_id=order, root_order_id="O-1", lab=lab) for n, order, lab in ((0, "O-1", "Old"), (3, "O-2", "New"))
+    ]
+    _, told = take_all([*placed, *(visit(n) for n in (4, 5, 6)), pos("pos.order.remade", 7, order_id="O-3", root_order_id="O-1")])
+    assert [(event.incident.incident_type, event.incident.lab) for event in told] == [("repeat_visit", "Old"), ("order_remade", "New")]
+
+
 def test_the_second_remake_of_a_root_order_says_so() -> None:
     remakes = [pos("pos.order.remade", n, order_id=f"O-1-R{n}", root_order_id="O-1") for n in (1, 2)]
     _, told = take_all(remakes)

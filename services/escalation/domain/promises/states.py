@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from services.escalation.domain import ladder
 from services.escalation.domain.case import Case, Promise, Store, Turn
 from services.escalation.domain.promises import when
 from services.escalation.domain.promises.rules import Rule
@@ -36,10 +37,11 @@ def promise(
     now: datetime,
     by: str | None,
 ) -> Decision[Case]:
-    """Promise something, or move what is promised of the kind to a later time. The same estimate again changes nothing. Raises Rejected."""
+    """Promise something, or move what is promised of the kind to a later time. The same estimate again, or none,
+    changes nothing. Raises Rejected."""
     turn = Turn(case, store, now, by)
     owed = next((one for one in reversed(case.promises) if one.what == what and one.is_owed), None)
-    if owed is not None and owed.state == "open" and owed.basis.estimate_at == estimate_at:
+    if owed is not None and owed.state == "open" and estimate_at in (None, owed.basis.estimate_at):
         return turn.decision()
     _must_be_possible(case, estimate_at, now)
     if owed is not None:
@@ -61,6 +63,7 @@ def promise(
     if owed is None:
         _add(turn, fresh)
         turn.say(say.PromiseMade, what=what, promised_by=promised_by, number=fresh.number, aim_by=fresh.aim_by)
+        ladder.wake(turn)
         return turn.decision()
     if promised_by <= owed.promised_by:
         detail = "A promise is moved to a later time only. The patient was told a time that still holds: be early."
@@ -70,6 +73,7 @@ def promise(
     _add(turn, replace(fresh, was_by=owed.promised_by))
     moved = {"promised_by": promised_by, "was_by": owed.promised_by, "number": fresh.number, "aim_by": fresh.aim_by}
     turn.say(say.PromiseMoved, what=what, **moved)
+    ladder.wake(turn)
     return turn.decision()
 
 
@@ -82,6 +86,7 @@ def keep(case: Case, what: PromiseKind, store: Store, now: datetime, by: str | N
     if any(one.is_owed for one in of_kind):
         turn.touch()
         _fulfil(turn, lambda one: one.what == what)
+        ladder.wake(turn)
     return turn.decision()
 
 

@@ -4,7 +4,7 @@ Called by `states`. Invariant: the internal target (`aim_by`) lies before the pr
 estimate nor history brings a promise nearer than the buffer and the least of open time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -42,31 +42,33 @@ def basis_of(rule: Rule, past: Sequence[Past], made_at: datetime, estimate_at: d
 
 
 def promised_by(basis: Basis, rule: Rule, made_at: datetime, store: Store, now: datetime) -> datetime:
-    """The moment that the patient is told."""
-    calendar = calendar_of(store, now)
+    """The moment that the patient is told; by the clock on the wall where the store does not open (long enough) any more."""
     reckoned = made_at + timedelta(seconds=basis.seconds + basis.buffer_seconds)
-    return next_opening(calendar, _round_up(max(reckoned, due_at(calendar, now, rule.least_open_seconds))))
+
+    def found(calendar: Calendar) -> datetime:
+        return next_opening(calendar, _round_up(max(reckoned, due_at(calendar, now, rule.least_open_seconds))))
+
+    return _while_it_opens(found, store)
 
 
 def aim_by(since: datetime, promised: datetime, buffer_seconds: int, store: Store) -> datetime:
     """The internal target: the last open moment a buffer before the promise, or half way through the open time `since` it was told."""
-    calendar = calendar_of(store, since)
-    aim = promised - timedelta(seconds=buffer_seconds)
-    if next_opening(calendar, aim) != aim:
-        aim = _last_open(calendar, aim)
-    if aim > since:
-        return aim
-    half = due_at(calendar, since, open_seconds(calendar, since, promised) // 2)
-    return half if half < promised else since + (promised - since) / 2
+
+    def found(calendar: Calendar) -> datetime:
+        aim = promised - timedelta(seconds=buffer_seconds)
+        if next_opening(calendar, aim) != aim:
+            aim = _last_open(calendar, aim)
+        return aim if aim > since else due_at(calendar, since, open_seconds(calendar, since, promised) // 2)
+
+    aim = _while_it_opens(found, store)
+    return aim if aim < promised else since + (promised - since) / 2
 
 
-def calendar_of(store: Store, at: datetime) -> Calendar:
-    """The store's hours; of a store that never opens, those of one that never closes, so that a promise can be made."""
+def _while_it_opens(found: Callable[[Calendar], datetime], store: Store) -> datetime:
     try:
-        due_at(store.calendar, at, 1)
+        return found(store.calendar)
     except NeverOpens:
-        return ALWAYS
-    return store.calendar
+        return found(ALWAYS)
 
 
 def _last_open(calendar: Calendar, at: datetime) -> datetime:
