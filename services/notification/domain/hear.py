@@ -141,7 +141,7 @@ def on_restitution(event: RestitutionEvent, case: CaseCopy) -> tuple[Wish, ...]:
 
 def _of_promise(event: PromiseMade | PromiseMoved | PromiseFulfilled, facts: Mapping[str, str]) -> list[Wish]:
     """The promised time, that it moved, that it is done. Of a call that was made nobody needs to be texted."""
-    told = {**facts, "promised_by": event.promised_by.isoformat()}
+    told = {**facts, "what": event.what, "promised_by": event.promised_by.isoformat()}
     if isinstance(event, PromiseFulfilled):
         done = _IS.get(event.what)
         return [Wish(_FULFILLED[event.outcome], "patient", told | {"done": done})] if done else []

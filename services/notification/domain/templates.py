@@ -17,6 +17,9 @@ from services.notification.domain.words import plain, segment
 
 SEGMENTS_MAX = 2
 _TIMES = frozenset({"by"})
+_PROMISES = frozenset({"promised", "promise_moved"})
+_DONE = frozenset({"promise_early", "promise_kept", "promise_done_late"})
+Part = tuple[str, Mapping[str, str]]
 # Times that may be weeks away.
 _DATES = frozenset({"promised_by", "was_by"})
 _SHOUTING = re.compile(r"\b(?!ACK\b|STOP\b|START\b|HELP\b|AM\b|PM\b)[A-Z]{4,}\b|!!")
@@ -87,6 +90,7 @@ def compose(words: Words, parts: Sequence[tuple[str, Mapping[str, str]]], settin
 
     `facts["by"]` and the like are ISO instants in UTC; they are written in the store's zone.
     """
+    parts = _as_of_now(parts)
     said = [_sentence(words[name], facts, setting) for name, facts in parts]
     text = words.opening.format(programme=setting.programme) + " ".join(dict.fromkeys(said))
     if setting.link is not None and any(words[name].has_link for name, _ in parts):
@@ -141,6 +145,21 @@ def _sentence(template: Template, facts: Mapping[str, str], setting: Setting) ->
     refused = template.needs == "compensation" and not setting.may_name_amounts
     text = template.otherwise if refused and template.otherwise else template.text
     return text.format_map(spoken)
+
+
+def _as_of_now(parts: Sequence[Part]) -> list[Part]:
+    """Without what was promised and is overtaken before anybody heard of it: a time that moved meanwhile, or something that is done."""
+    found: list[Part] = []
+    for name, facts in parts:
+        ended = facts.get("was_by") if name == "promise_moved" else facts.get("promised_by") if name in _DONE else None
+        untold = next(
+            (p for p in found if p[0] in _PROMISES and (p[1].get("what"), p[1]["promised_by"]) == (facts.get("what"), ended)), None
+        )
+        if untold is not None:
+            found.remove(untold)
+            name = untold[0] if name == "promise_moved" else name
+        found.append((name, facts))
+    return found
 
 
 def _spoken(name: str, value: str, zone: str) -> str:

@@ -128,8 +128,8 @@ async def test_counts_stay_inside_the_walls_of_who_asks_and_come_in_pages(bench:
         ({"what": "miracle"}, 400, "invalid-input"),
         ({"what": "remake", "estimate_at": "soon"}, 400, "invalid-input"),
         ({"what": "remake", "estimate_at": "2026-11-25T10:00:00"}, 400, "invalid-input"),
-        ({"what": "remake", "estimate_at": "2026-11-20T10:00:00Z"}, 409, "estimate-out-of-range"),
-        ({"what": "remake", "estimate_at": "9999-12-31T23:59:59Z"}, 409, "estimate-out-of-range"),
+        ({"what": "remake", "estimate_at": "2026-11-20T10:00:00Z"}, 400, "invalid-estimate"),
+        ({"what": "remake", "estimate_at": "9999-12-31T23:59:59Z"}, 400, "invalid-estimate"),
     ],
 )
 async def test_what_cannot_be_promised_is_refused_with_a_code(bench: Bench, body: dict[str, str], status: int, code: str) -> None:

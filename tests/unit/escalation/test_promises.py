@@ -178,7 +178,7 @@ def test_the_same_estimate_again_changes_nothing() -> None:
 
 @pytest.mark.parametrize("estimate_at", [MON_9, MON_9 - timedelta(days=1), MON_9 + timedelta(days=367)])
 def test_an_estimate_lies_ahead_and_not_beyond_a_year(estimate_at: datetime) -> None:
-    assert code_of(lambda: Bench().promise(MON_9, "remake", estimate_at)) == "estimate-out-of-range"
+    assert code_of(lambda: Bench().promise(MON_9, "remake", estimate_at)) == "invalid-estimate"
 
 
 def test_the_owner_is_warned_at_the_internal_target_and_told_when_it_lapses_once_each() -> None:
@@ -286,7 +286,7 @@ def test_a_case_has_no_end_of_promises_but_a_limit() -> None:
     for n in range(PROMISES_MAX):
         bench.promise(MON_9 + timedelta(minutes=n), "refund", at(10, day=25) + timedelta(minutes=n))
         bench.apply(promises.keep(bench.case, "refund", SHOP, MON_9 + timedelta(minutes=n), "ana"))
-    assert code_of(lambda: bench.promise(at(12), "callback")) == "too-many-promises"
+    assert code_of(lambda: bench.promise(at(12), "callback")) == "promise-limit"
 
 
 @pytest.mark.parametrize(

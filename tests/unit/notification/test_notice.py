@@ -117,6 +117,23 @@ def test_what_waited_is_merged_under_one_opening_and_one_link() -> None:
     assert text.count("Amends Optical:") == 1 and text.count("/p/") == 1
 
 
+def test_a_promise_that_was_overtaken_before_it_was_told_is_told_as_it_is_now() -> None:
+    first, second = "2026-12-01T15:00:00Z", "2026-12-04T15:00:00Z"
+    made = ("promised", {"reference": "R", "what": "remake", "promise": "it will be ready", "promised_by": first})
+    moved = ("promise_moved", {"reference": "R", "what": "remake", "promise": "it will be ready", "promised_by": second, "was_by": first})
+    early = ("promise_early", {"reference": "R", "what": "remake", "done": "it is ready", "promised_by": second})
+    other = ("promised", {"reference": "R", "what": "refund", "promise": "your refund will be on its way", "promised_by": second})
+    plain = replace(SETTING, link=None, is_first=False)
+
+    def said(*parts: tuple[str, dict[str, str]]) -> str:
+        return compose(WORDS, parts, plain).removeprefix("Amends Optical: ")
+
+    assert said(made, moved) == "on your case R: it will be ready by Fri Dec 4 10:00 AM."
+    assert said(made, moved, early) == said(moved, early) == "sooner than promised: on your case R it is ready."
+    refund = "on your case R: your refund will be on its way by Fri Dec 4 10:00 AM."
+    assert said(other, early) == f"{refund} sooner than promised: on your case R it is ready."
+
+
 def test_times_are_the_stores() -> None:
     assert local_time(datetime(2026, 11, 24, 5, 30, tzinfo=UTC), "America/Phoenix") == "Mon 10:30 PM"
     assert local_time(datetime(2026, 11, 24, 5, 30, tzinfo=UTC), "America/New_York") == "Tue 12:30 AM"

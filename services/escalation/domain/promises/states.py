@@ -162,9 +162,9 @@ def _must_be_possible(case: Case, estimate_at: datetime | None, now: datetime) -
     if not case.is_live:
         raise Rejected(f"case-{case.status}", f"The case is {case.status}; reopen it first.")
     if estimate_at is not None and not now < estimate_at <= now + FURTHEST:
-        raise Rejected("estimate-out-of-range", "An estimate lies ahead, at most a year.", pointer="/estimate_at")
+        raise Rejected("invalid-estimate", "An estimate lies ahead, at most a year.", pointer="/estimate_at")
     if len(case.promises) >= PROMISES_MAX:
-        raise Rejected("too-many-promises", f"A case has at most {PROMISES_MAX} promises.")
+        raise Rejected("promise-limit", f"A case has at most {PROMISES_MAX} promises.")
 
 
 def _must_be_movable(owed: Promise, now: datetime) -> None:
