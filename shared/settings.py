@@ -84,7 +84,12 @@ class Kafka(Part):
     )
     embedded_port: Port = Field(0, description="The port of the embedded Kafka; 0 picks a free one and keeps it while it stays free.")
     replication_factor: int = Field(1, ge=1, le=7, description="On how many brokers each topic is kept; 3 in production.")
-    partitions: int = Field(4, ge=1, le=1024, description="How many partitions a topic is created with.")
+    partitions: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="How many partitions a topic is created with. Without it 4; 1 on the embedded Kafka, where one process reads them all.",
+    )
     ingress_retention_hours: int = Field(
         24, ge=1, description="How long the topic amends.ingress.v1, which holds patients' words, is kept."
     )
@@ -100,7 +105,7 @@ class Kafka(Part):
     def topics(self) -> dict[str, int]:
         """How topics are made, as `Process` takes it."""
         return {
-            "partitions": self.partitions,
+            "partitions": self.partitions or (1 if self.bootstrap_servers is None else 4),
             "replication_factor": self.replication_factor,
             "retention_ms": self.retention_ms,
             "ingress_hours": self.ingress_retention_hours,

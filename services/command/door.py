@@ -1,10 +1,10 @@
 """What the families of commands share: the command itself, its common options, how it speaks, how it fails."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import uvloop
 from cyclopts import App, Parameter, validators
 from rich.console import Console
 
@@ -29,7 +29,7 @@ class Misused(Exception):
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """A command's work, in a loop of its own."""
-    asyncio.run(work())
+    uvloop.run(work())
 
 
 def say(sentence: str) -> None:

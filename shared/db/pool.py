@@ -81,6 +81,15 @@ async def _prepare(connection: Any) -> None:
     await connection.set_type_codec("jsonb", encoder=_dump, decoder=_load, schema="pg_catalog", format="binary")
 
 
+class _Session(asyncpg.Connection):
+    """Given back as it is. asyncpg would have the server forget what was set for the session, one round trip a transaction: nobody here
+    leaves anything behind. Who takes a lock of the session or sets something for it takes it back (the relay).
+    """
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
 async def open_pool(dsn: str, *, schema: str, size: int = 8) -> Pool:
     """A pool on `schema` with up to `size` connections. Raises one of `DATABASE_DOWN` where nothing answers."""
     return await asyncpg.create_pool(
@@ -88,6 +97,7 @@ async def open_pool(dsn: str, *, schema: str, size: int = 8) -> Pool:
         min_size=1,
         max_size=size,
         init=_prepare,
+        connection_class=_Session,
         command_timeout=60,
         timeout=10,
         server_settings={"search_path": schema, "application_name": f"amends-{schema}", "idle_in_transaction_session_timeout": "60000"},

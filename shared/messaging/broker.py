@@ -30,7 +30,7 @@ from shared.telemetry.metrics import CONSUMERS_STOPPED
 Handler = Callable[[Batch], Awaitable[None]]
 
 BATCH_RECORDS: Final = 500
-COMMIT_EVERY: Final = 0.2
+COMMIT_EVERY: Final = 0.5
 # A fetch that follows a batch of several waits this long for more to come, unless so many bytes are there at once: a hundred small batches
 # cost many times what one of a hundred costs. One that follows a single event does not wait.
 GATHER_MS, GATHER_BYTES = 10, 1 << 18
@@ -61,7 +61,8 @@ def listen(
     """Subscribe the decorated handler to `topic` in the service's group.
 
     `only`: the types that it does something about, all without; the topic's others are done when they come, unread.
-    `fetch_max_wait_ms`: how long the broker holds a fetch while events come; data on a just drained partition waits that long (measured).
+    `fetch_max_wait_ms`: how long the broker holds a fetch while events come; where this process reads several partitions, data on a just
+    drained one waits that long (measured).
     """
     log = logs.get("broker", service=engine.name, topic=topic)
     passed_over = skipped(topic, only)
@@ -82,18 +83,14 @@ def listen(
             max_poll_interval_ms=3_600_000,
         )
 
-        relaxing: asyncio.TimerHandle | None = None
+        relaxing: asyncio.Handle | None = None
 
         @subscriber
         async def consume(batch: Batch) -> None:
             nonlocal relaxing
             if relaxing is not None:
                 relaxing.cancel()
-            if len(batch.records) > 1:
-                _hold(subscriber, GATHER_MS, GATHER_BYTES)
-            else:
-                _hold(subscriber, fetch_max_wait_ms)
-            relaxing = asyncio.get_running_loop().call_later(IDLE_AFTER, _hold, subscriber, IDLE_WAIT_MS)
+            relaxing = _pace(subscriber, len(batch.records), fetch_max_wait_ms)
             wanted = (
                 [record for record in batch.records if record.header_bytes("ce_type") not in passed_over] if passed_over else batch.records
             )
@@ -122,6 +119,22 @@ def skipped(topic: str, only: Sequence[type[Event]] | None) -> frozenset[bytes]:
         return frozenset()
     assert {cls.topic for cls in only} <= {topic}, "a listener names types of its own topic"
     return frozenset(cls.type_name.encode() for cls in BY_NAME[topic].events if cls not in only)
+
+
+def _pace(subscriber: Any, came: int, busy_wait_ms: int) -> asyncio.Handle:
+    """How the next fetches are held after a batch of `came` records; the handle is of what lets them be held for longer, later.
+
+    One that gathers is sent at once or never. Where one partition is all there is, a held fetch keeps nothing waiting: what comes ends it.
+    """
+    loop = asyncio.get_running_loop()
+    is_alone = subscriber.consumer is not None and len(subscriber.consumer.assignment()) <= 1
+    wait = IDLE_WAIT_MS if is_alone else busy_wait_ms
+    if came > 1:
+        _hold(subscriber, GATHER_MS, GATHER_BYTES)
+        loop.call_later(GATHER_MS / 1000, _hold, subscriber, wait)
+    else:
+        _hold(subscriber, wait)
+    return loop.call_later(IDLE_AFTER, _hold, subscriber, IDLE_WAIT_MS)
 
 
 def _hold(subscriber: Any, milliseconds: int, size: int = 1) -> None:
@@ -158,7 +171,7 @@ async def _decode(message: KafkaMessage) -> Batch:
 
 
 async def commit_offsets(engine: Engine) -> None:
-    """Until cancelled: every 200 ms, tell the broker what is done. A failed commit is no error, the inbox absorbs the repeats."""
+    """Until cancelled: twice a second, tell the broker what is done. A failed commit is no error, the inbox absorbs the repeats."""
     told: dict[tuple[str, int], int] = {}
     while True:
         await asyncio.sleep(COMMIT_EVERY)

@@ -34,6 +34,9 @@ KEEP_POSITION_EVERY: Final = 0.2
 BACKOFF_MAX: Final = 2.0
 LIVED_LONG: Final = 10.0
 
+# The statements that read are planned once: each day of the outbox is a table of its own, and planning takes longer than reading.
+PLAN_ONCE: Final = "set plan_cache_mode = force_generic_plan"
+GIVE_BACK: Final = "select pg_advisory_unlock_all(); reset plan_cache_mode"
 LOCK: Final = "select pg_try_advisory_lock(hashtext(current_schema() || ' relay'))"
 WAIT_LOCK: Final = "select pg_advisory_lock(hashtext(current_schema() || ' relay'))"
 OPEN: Final = """
@@ -133,40 +136,48 @@ class Relay:
 
     async def _session(self) -> None:
         async with self._pool.acquire(timeout=10) as conn:
-            while not await conn.fetchval(LOCK):  # noqa: ASYNC110 - the lock is another process's
-                await asyncio.sleep(POLL)
-            row = await conn.fetchrow(OPEN)
-            assert row is not None, "the migration writes the only row"
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._servers, enable_idempotence=True, max_batch_size=1 << 20, request_timeout_ms=10_000
-            )
             try:
-                await producer.start()
-            except BaseException:
-                await _abort(producer)
-                raise
-            self._in_flight.clear()
-            self._reached = Position(row["since"], row["upto"], row["last_seq"])
-            self._epoch, self._retold = row["epoch"], row["retold"]
-            try:
-                await self._relay(conn, producer, self._reached)
-            except asyncio.CancelledError:
-                # An orderly stop: what is under way may still arrive; whatever does not is sent again from the position.
-                with suppress(KafkaError, TimeoutError):
-                    await asyncio.wait_for(producer.stop(), 3)
-                with suppress(asyncio.CancelledError, KafkaError, *DATABASE_DOWN):
-                    reached = await self._acknowledged(self._reached, must=False)
-                    await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, self._epoch)
-                raise
-            except BaseException:
-                await _abort(producer)
-                # Not given back to the pool: it may be left in the middle of an answer. The lock goes with it.
-                conn.terminate()
+                while not await conn.fetchval(LOCK):  # noqa: ASYNC110 - the lock is another process's
+                    await asyncio.sleep(POLL)
+                await conn.execute(PLAN_ONCE)
+                await self._lead(conn)
+            except BaseException as error:
+                if not isinstance(error, asyncio.CancelledError):
+                    # Not given back to the pool: it may be left in the middle of an answer. The lock goes with it.
+                    conn.terminate()
                 raise
             finally:
                 if not conn.is_closed():
                     with suppress(*DATABASE_DOWN):
-                        await conn.execute("select pg_advisory_unlock_all()")
+                        await conn.execute(GIVE_BACK)
+
+    async def _lead(self, conn: Any) -> None:
+        row = await conn.fetchrow(OPEN)
+        assert row is not None, "the migration writes the only row"
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._servers, enable_idempotence=True, max_batch_size=1 << 20, request_timeout_ms=10_000
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await _abort(producer)
+            raise
+        self._in_flight.clear()
+        self._reached = Position(row["since"], row["upto"], row["last_seq"])
+        self._epoch, self._retold = row["epoch"], row["retold"]
+        try:
+            await self._relay(conn, producer, self._reached)
+        except asyncio.CancelledError:
+            # An orderly stop: what is under way may still arrive; whatever does not is sent again from the position.
+            with suppress(KafkaError, TimeoutError):
+                await asyncio.wait_for(producer.stop(), 3)
+            with suppress(asyncio.CancelledError, KafkaError, *DATABASE_DOWN):
+                reached = await self._acknowledged(self._reached, must=False)
+                await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, self._epoch)
+            raise
+        except BaseException:
+            await _abort(producer)
+            raise
 
     async def _relay(self, conn: Any, producer: AIOKafkaProducer, position: Position) -> None:
         self._reached, kept, kept_at = position, position, machine_now()

@@ -45,7 +45,7 @@ def _topics(cluster: Cluster, around: Around) -> list[Finding]:
     found = []
     for topic in TOPICS:
         as_is = cluster.topics.get(topic.name)
-        partitions = 1 if topic.is_single else around.settings.kafka.partitions
+        partitions = 1 if topic.is_single else around.settings.kafka.topics["partitions"]
         if as_is is None:
             found.append(failed("topics", f"{topic.name} is missing", "Run `amends migrate`; it makes what is missing."))
         else:
