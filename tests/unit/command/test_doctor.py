@@ -55,7 +55,7 @@ def test_topics_as_they_should_be_are_well() -> None:
     ("changes", "environ", "level", "word"),
     [
         ({"cases": {"leaderless": 2}}, {}, "failed", "no leader"),
-        ({"cases": {"partitions": 2}}, {}, "warning", "2 partitions"),
+        ({"cases": {"partitions": 2}}, {"AMENDS_KAFKA__PARTITIONS": "4"}, "warning", "2 partitions"),
         ({"access": {"partitions": 4}}, {}, "failed", "must have one"),
         ({"cases": {"behind": 1}}, {}, "warning", "behind"),
         ({"patients": {"is_compacted": False}}, {}, "failed", "cleanup.policy"),
