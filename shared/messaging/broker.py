@@ -65,7 +65,7 @@ def listen(
     drained one waits that long (measured).
     """
     log = logs.get("broker", service=engine.name, topic=topic)
-    passed_over = skipped(topic, only)
+    passed_over = engine.passed_over[topic] = skipped(topic, only)
 
     def decorate(handler: Handler) -> Handler:
         subscriber = broker.subscriber(

@@ -94,8 +94,9 @@ class Engine:
         # end. Only where there is one process; two with one name would put each other out.
         self.member: str | None = None
         self.relay_wake, self.timers_wake = asyncio.Event(), asyncio.Event()
-        # topic → the handler as registered by `listen`; (topic, partition) → the next offset that is not done.
+        # topic → the handler as registered by `listen`, and the types it passes over; (topic, partition) → the next offset not done.
         self.handlers: dict[str, Callable[[Batch], Awaitable[None]]] = {}
+        self.passed_over: dict[str, frozenset[bytes]] = {}
         self.subscribers: dict[str, Any] = {}
         self.done: dict[tuple[str, int], int] = {}
         self.busy = 0

@@ -27,6 +27,7 @@ from tests.chaos.plan import Plan
 from tests.chaos.provider import Provider, notice_of
 from tests.chaos.record import Blow, Record
 from tests.chaos.topics import arrived
+from tests.contract.building import passed_over
 
 WATCH: Final = """
 create schema if not exists watched;
@@ -144,6 +145,7 @@ async def _order(conn: Connection, lying: Mapping[str, Sequence[tuple[str, UUID]
         said=said,
         arrived=lying,
         taken={service: {r["ce_id"]: r["times"] for r in await conn.fetch(TAKEN.format(service=service))} for service in ALL_SERVICES},
+        passed_over=passed_over(),
         copies=await _copies(conn),
         parked=parked,
     )
@@ -153,8 +155,8 @@ def _said(row: asyncpg.Record) -> Said:
     body: dict[str, Any] = row["body"]
     counted = COUNTED.get(row["topic"])
     if counted is None:
-        return Said(row["event_id"], row["key"], row["key"], None)
-    return Said(row["event_id"], row["key"], body.get(counted), body["version"])
+        return Said(row["event_id"], row["key"], row["key"], None, row["type"])
+    return Said(row["event_id"], row["key"], body.get(counted), body["version"], row["type"])
 
 
 async def _copies(conn: Connection) -> list[Copy]:

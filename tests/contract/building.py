@@ -1,7 +1,7 @@
 """Every service built as in production, with nothing behind it: enough to see what it listens to and what it can be asked.
 
-Called by the tests of the flow and of the API's page. Neither a database nor a broker is touched: subscribers register when they are made
-and connect only when they are started.
+Called by the tests of the flow and of the API's page, and by whoever must know what is heard. Neither a database nor a broker is touched:
+subscribers register when they are made and connect only when they are started.
 """
 
 import importlib
@@ -51,6 +51,12 @@ def service(name: str) -> Service:
     reference.subscribe(broker, built.engine)
     built.subscribe(broker)
     return built
+
+
+def passed_over() -> dict[tuple[str, str], frozenset[str]]:
+    """The types that each listener does nothing about, by (listener, topic): they leave no row in its inbox."""
+    engines = (service(name).engine for name in ALL_SERVICES)
+    return {(e.name, topic): frozenset(kind.decode() for kind in kinds) for e in engines for topic, kinds in e.passed_over.items()}
 
 
 def application() -> Litestar:

@@ -1,7 +1,7 @@
 """I2: each case's events apply in order, once, at everybody who listens, or are parked."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -21,6 +21,7 @@ class Said:
     key: str
     aggregate: str | None
     version: int | None
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,13 @@ class Copy:
 @dataclass(frozen=True, slots=True)
 class Order:
     """`said`: each topic's events as their owner said them, in order; `arrived`: as they lie on the broker; `taken`: how often each
-    service's inbox has an event; `parked`: what still lies there, as sentences."""
+    service's inbox has an event; `passed_over`: the types that a listener does nothing about, by (listener, topic); `parked`: what still
+    lies there, as sentences."""
 
     said: Mapping[str, Sequence[Said]] = field(default_factory=dict)
     arrived: Mapping[str, Sequence[tuple[str, UUID]]] = field(default_factory=dict)
     taken: Mapping[str, Mapping[UUID, int]] = field(default_factory=dict)
+    passed_over: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)
     copies: Sequence[Copy] = ()
     parked: Sequence[str] = ()
 
@@ -82,13 +85,14 @@ def broker_has_all_in_order(seen: Order) -> Iterator[Finding]:
 
 
 def each_taken_once(seen: Order) -> Iterator[Finding]:
-    """Every listener took every event, and none of them twice. Of a compacted topic it may have missed what was overtaken by then."""
+    """Every listener took every event that it does something about, and none twice. Of a compacted topic it may have missed what was
+    overtaken by then."""
     for topic, said in seen.said.items():
         for listener in BY_NAME[topic].listeners:
-            inbox = seen.taken.get(listener, {})
+            inbox, passed = seen.taken.get(listener, {}), seen.passed_over.get((listener, topic), ())
             for event in said:
                 times = inbox.get(event.event_id, 0)
-                if times > 1 or (times == 0 and not BY_NAME[topic].compacted):
+                if times > 1 or (times == 0 and not BY_NAME[topic].compacted and event.type not in passed):
                     yield Finding("I2", "each_taken_once", f"{listener} took event {event.event_id} of {topic} {times} times")
 
 

@@ -51,11 +51,12 @@ EVENTS = Events(
 )
 ORDER = Order(
     said={
-        CASES: (Said(OPENED, str(CASE), str(CASE), 1), Said(ACKNOWLEDGED, str(CASE), str(CASE), 2)),
+        CASES: (Said(OPENED, str(CASE), str(CASE), 1), Said(ACKNOWLEDGED, str(CASE), str(CASE), 2, "amends.case.acknowledged")),
         INCIDENTS: (Said(TOLD, "P-1", "P-1", None),),
     },
     arrived={CASES: ((str(CASE), OPENED), (str(CASE), ACKNOWLEDGED), (str(CASE), OPENED)), INCIDENTS: (("P-1", TOLD),)},
-    taken={name: {OPENED: 1, ACKNOWLEDGED: 1, TOLD: 1} for name in LISTENERS},
+    taken={name: {OPENED: 1, ACKNOWLEDGED: 1, TOLD: 1} for name in LISTENERS} | {"intake": {OPENED: 1, TOLD: 1}},
+    passed_over={("intake", CASES): {"amends.case.acknowledged"}},
 )
 MONEY = Money(
     granted=(
