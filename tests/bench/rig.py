@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from time import monotonic, perf_counter, process_time
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
-import psutil
 from pydantic import SecretStr
 
 from services.command.up import builders
@@ -32,6 +31,7 @@ from shared.kernel.clock import MovableClock
 from shared.kernel.ids import new_id
 from shared.runtime.memory import collect_rarely
 from shared.settings import Http, Settings, VaultKeys
+from tests.bench.meter import Meter
 from tests.support.builders import MORNING, WEEK, Event
 from tests.support.eventually import eventually
 
@@ -59,20 +59,6 @@ class InstantSms:
 
     async def close(self) -> None:
         return None
-
-
-@dataclass(frozen=True)
-class Cpu:
-    """CPU seconds of a stretch by who used them, and how long it took."""
-
-    wall: float
-    python: float
-    postgres: float
-    broker: float
-
-    def per(self, count: int) -> str:
-        """Microseconds for each of `count`."""
-        return ", ".join(f"{name} {1e6 * getattr(self, name) / count:,.0f}" for name in ("python", "postgres", "broker"))
 
 
 @dataclass
@@ -109,13 +95,11 @@ class Rig:
         assert child.returncode == 0, "the generator failed"
         return Posted(**json.loads(told))
 
-    def cpu_now(self) -> tuple[float, float, float, float]:
-        """What has been used so far: wall, python, postgres, broker."""
+    @property
+    def meter(self) -> Meter:
+        """Who uses the machine."""
         assert self.stack.postgres is not None and self.stack.kafka is not None
-        return perf_counter(), process_time(), _used(self.stack.postgres.pid), _used(self.stack.kafka.pid)
-
-    def cpu_since(self, before: tuple[float, float, float, float]) -> Cpu:
-        return Cpu(*(now - was for now, was in zip(self.cpu_now(), before, strict=True)))
+        return Meter(self.stack.postgres.pid, self.stack.kafka.pid)
 
 
 @dataclass(frozen=True)
@@ -129,11 +113,12 @@ class Posted:
 
 
 @contextlib.asynccontextmanager
-async def rig(folder: Path) -> AsyncIterator[Rig]:
-    """Everything running in `folder`, its group loaded and heard by everybody. Business time runs with the machine's."""
+async def rig(folder: Path, services: Sequence[str] = ALL_SERVICES) -> AsyncIterator[Rig]:
+    """These services, directory among them, running in `folder`, the group loaded and heard. Business time runs with the machine's."""
     sms = InstantSms()
-    made = builders()
-    made["notification"] = (partial(build, gateway=sms), made["notification"][1])
+    made = {name: found for name, found in builders().items() if name in services}
+    if "notification" in made:
+        made["notification"] = (partial(build, gateway=sms), made["notification"][1])
     keys = VaultKeys(master_key=_key(), index_key=_key())
     stack = Stack(Settings(http=Http(port=0), vault=keys), made, folder, clock=MovableClock(business_at=MORNING))
     await stack.start()
@@ -143,7 +128,7 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
         async with desk.engine.transaction() as tx:
             loaded = await usecases.load(desk, tx, domain.read(group()), actor="bench")
             key, secret = await usecases.create_key(desk, tx, "bench", domain.SCOPES, None, actor="bench")
-        await wait_until_heard(dict.fromkeys(ALL_SERVICES, stack.url), {**loaded.reached, ACCESS: key.version})
+        await wait_until_heard(dict.fromkeys(services, stack.url), {**loaded.reached, ACCESS: key.version})
         collect_rarely()
         yield Rig(stack, sms, secret, folder)
     finally:
@@ -177,17 +162,6 @@ def patient(number: int) -> dict[str, Any]:
     agreed = [{"purpose": p, "granted": True, "at": "2026-10-01T12:00:00Z", "source": "intake form"} for p in ("care", "compensation")]
     phone = f"+1{AREAS[at // 100]}55501{at % 100:02}"
     return {"ref": f"P-{number}", "name": "Pat Example", "phone": phone, "language": "en", "payer": "commercial", "consents": agreed}
-
-
-def _used(pid: int | None) -> float:
-    """CPU seconds of a process and everything below it."""
-    assert pid is not None
-    root = psutil.Process(pid)
-    total = sum(root.cpu_times()[:4])
-    for child in root.children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            total += sum(child.cpu_times()[:2])
-    return float(total)
 
 
 def percentile(values: Iterable[float], share: float) -> float:

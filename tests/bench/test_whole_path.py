@@ -46,10 +46,11 @@ class Round:
 async def burst(running: Rig, third: list[Event]) -> Round:
     cases = len(third)
     running.sms.taken.clear()
-    before = running.cpu_now()
+    meter = running.meter
+    before = meter.now()
     posted = await running.post(third)
     await running.quiet()
-    cpu = running.cpu_since(before)
+    cpu = meter.since(before)
     last = running.sms.taken[-1][0]
     receipts = sum(1 for _, number, _ in running.sms.taken if number[2:5] not in ("616", "734"))
     assert receipts == cases, f"{receipts} receipts of {cases}"
