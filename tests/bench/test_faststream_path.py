@@ -25,7 +25,7 @@ from tests.support.eventually import eventually
 from tests.support.servers import kafka_server
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
-ROUNDS, EACH = 7, 20_000
+ROUNDS, EACH = 7, 40_000
 RATIO = 1.5
 Ends = dict[TopicPartition, int]
 

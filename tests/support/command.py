@@ -51,13 +51,13 @@ def typed(*words: str) -> subprocess.CompletedProcess[str]:
 class Up:
     """A running `amends up` of a folder. As a context it is up inside, and at the end nothing of it is left."""
 
-    def __init__(self, data: Path, *words: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, data: Path, *words: str, environ: Mapping[str, str] | None = None, empty: bool = True) -> None:
         self.data, self.url, self.seconds = data, "", 0.0
         self._out = Path(tempfile.mkstemp(prefix="amends-up-")[1])
         self._began = time.monotonic()
         with self._out.open("wb") as out:
             self._process = subprocess.Popen(
-                [COMMAND, "up", "--data", str(data), "--port", "0", "--empty", *words],
+                [COMMAND, "up", "--data", str(data), "--port", "0", *(["--empty"] if empty else []), *words],
                 env=_environ(environ), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
             )  # fmt: skip
         self._seen: set[psutil.Process] = set()
