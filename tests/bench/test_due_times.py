@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.calendars import Calendar, due_at
+from tests.bench.figures import note, spread
 
 pytestmark = pytest.mark.bench
 ROUNDS, EACH = 7, 20_000
@@ -31,8 +32,9 @@ def test_a_plain_week(capsys: pytest.CaptureFixture[str]) -> None:
     ours()
     rounds = [(_seconds(ours), _seconds(bare)) for _ in range(ROUNDS)]
     with capsys.disabled():
-        print(f"\ndue_at, plain week: {EACH / median(o for o, _ in rounds):,.0f} a second of one core;", end=" ")
-        print(f"{median(o / b for o, b in rounds):.2f} x the CPU of a bare conversion (median of {ROUNDS} interleaved rounds of {EACH:,})")
+        ratios = [o / b for o, b in rounds]
+        note("due times, plain week: CPU x a bare conversion to the zone and back", median(ratios), " x", spread=spread(ratios))
+        note("due times, plain week: a second of one core", EACH / median(o for o, _ in rounds), "/s")
     assert len(found) == EACH and all(due > start for due, start in zip(found, STARTS, strict=True))
 
 
@@ -47,7 +49,7 @@ def test_a_million_due_times_of_a_plain_week(capsys: pytest.CaptureFixture[str])
 
     seconds = _seconds(million)
     with capsys.disabled():
-        print(f"\ndue_at, plain week: {found:,} due times in {seconds:.1f} s of one core, {found / seconds:,.0f} a second")
+        note("due times, plain week: a million", seconds, " s of one core")
     assert found == 1_000_000
 
 

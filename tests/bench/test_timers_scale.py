@@ -16,6 +16,7 @@ from shared import timers
 from shared.messaging import Transaction
 from shared.timers import Due
 from shared.timers.due import BATCH, NEXT_DUE, READ_DUE
+from tests.bench.figures import note
 from tests.integration.engine.bed import NAME, Bed, bed_in
 from tests.support.servers import fresh_database
 
@@ -48,7 +49,7 @@ async def test_claiming_and_looking_ahead_do_not_depend_on_how_many_are_pending(
             small, large = found.values()
             with capsys.disabled():
                 told = ", ".join(f"{name} cases {one * 1000:.2f} ms" for name, one in found.items())
-                print(f"\n{what}: {told}; {large / small:.2f} x (median of {ROUNDS} interleaved rounds)", end="")
+                note(f"timers, {what}: five million pending x fifty thousand", large / small, " x", spread=f"{told}; {ROUNDS} rounds")
             assert small > 0
 
 
