@@ -67,6 +67,7 @@ def _environment() -> jinja2.Environment:
         "countdown": when.countdown,
         "between": when.between,
         "span": when.span,
+        "hours": when.hours,
         "amount": amount_of,
         "iso": lambda at: at.isoformat() if isinstance(at, datetime) else str(at or ""),
         "instant": lambda text: when.parse(str(text)) if text else None,

@@ -71,6 +71,12 @@ def span(seconds: float) -> str:
     return f"{days} d {hours} h" if hours else f"{days} d"
 
 
+def hours(seconds: float) -> str:
+    """`45 min`, `12 h`, `112 h 30 min`: open hours are not told in days, which would be taken for whole ones."""
+    whole, minutes = divmod(int(seconds) // 60, 60)
+    return f"{whole} h {minutes} min" if whole and minutes else f"{whole} h" if whole else f"{minutes} min"
+
+
 def countdown(due_at: datetime | None, now: datetime) -> str:
     """`in 12 min`, `overdue by 5 min`, or `on hold` for a deadline that stands still."""
     if due_at is None:
