@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from shared.calendars import Calendar, closing_of, local_date
-from shared.contracts.ingress import OrderPlaced, OrderPromised, PosData, PosEvent
+from shared.contracts.ingress import OrderPlaced, OrderPromised, PosEvent
 from shared.kernel.decision import Cancel, Schedule, Timer
 
 ORDER_LATE = "order_late"
@@ -109,25 +110,27 @@ def merge(history: History, other: History) -> History:
 
 def heard(order: Order, event: PosEvent) -> Order:
     """The order after an event that names it."""
-    data, at, step = event.data, event.time, event.type.rsplit(".", 1)[-1]
-    after = order
+    data, at, step, news = event.data, event.time, event.type.rsplit(".", 1)[-1], dict[str, Any]()
     if step in RANK and event.type.startswith("amends.pos.order.") and (at, RANK[step]) > (order.state_at, RANK.get(order.state or "", -1)):
-        after = replace(after, state=step, state_at=at)
+        news |= {"state": step, "state_at": at}
     if data.patient is not None and (at, data.patient.ref) > (order.patient_at, order.patient_ref or ""):
-        after = replace(after, patient_ref=data.patient.ref, patient_at=at)
-    return _promised(after, data, at) if isinstance(data, OrderPlaced | OrderPromised) else after
+        news |= {"patient_ref": data.patient.ref, "patient_at": at}
+    if isinstance(data, OrderPlaced | OrderPromised):
+        news |= _promised(order, data, at)
+    # One copy for all of it: with a copy for each, hearing a placed order took twice as long.
+    return replace(order, **news) if news else order
 
 
-def _promised(order: Order, data: PosData, at: datetime) -> Order:
+def _promised(order: Order, data: OrderPlaced | OrderPromised, at: datetime) -> dict[str, Any]:
     """What only a placed or a moved promise says: which store promised, what and for when."""
-    promised = data.promised_at if isinstance(data, OrderPlaced | OrderPromised) else None
+    promised, news = data.promised_at, dict[str, Any]()
     if (at, data.location_id) > (order.location_at, order.location_id or ""):
-        order = replace(order, location_id=data.location_id, location_at=at)
+        news |= {"location_id": data.location_id, "location_at": at}
     if promised is not None and (at, promised) > (order.promise_at, order.promised_at or NEVER):
-        order = replace(order, promised_at=promised.astimezone(UTC), promise_at=at)
+        news |= {"promised_at": promised.astimezone(UTC), "promise_at": at}
     if isinstance(data, OrderPlaced) and (at, data.lab or "", data.product or "") > (order.placed_at, order.lab or "", order.product or ""):
-        order = replace(order, lab=data.lab, product=data.product, placed_at=at)
-    return order
+        news |= {"lab": data.lab, "product": data.product, "placed_at": at}
+    return news
 
 
 def deadline(order: Order, calendars: Mapping[str, Calendar]) -> datetime | None:
