@@ -47,7 +47,7 @@ check: $(READY) ## Lint, format, types, import rules, house rules
 e2e: setup ## The stories about patients alone
 	$(BIN)/python -m pytest tests/e2e
 
-bench: setup ## Measure; prints figures, asserts none
+bench: setup ## Measure: every figure of docs/PERFORMANCE.md, one table at the end; asserts none
 	$(BIN)/python -m pytest tests/bench -m bench -s
 
 chaos: setup ## The storm: everything is killed again and again (SEED=7, SLACK=2, REPORT=file)
