@@ -120,6 +120,24 @@ def test_the_directory_is_loaded_once(up: Up) -> None:
     assert json.loads(counted.stdout) == {"regions": 0, "locations": 0, "staff": 0, "rosters": 0}
 
 
+def test_a_roster_is_taken_from_a_file_once_tried_before_and_refused_by_its_line(up: Up) -> None:
+    file, words = up.data / "week.csv", ("--location", "elm-street", "--data", str(up.data))
+    file.write_text("staff_id,from,to\nlee,2026-11-23T09:00,2026-11-23T13:00\nana,2026-11-24T13:00,2026-11-24T18:00\n")
+    tried = typed("directory", "import-roster", str(file), "--dry-run", *words)
+    assert (tried.returncode, tried.stdout) == (
+        0, "2026-11-23 to 2026-11-24: Would be: added 2, removed 0, unchanged 0, left out 0.\n",
+    )  # fmt: skip
+    first, again = (typed("directory", "import-roster", str(file), *words, "--json") for _ in range(2))
+    assert json.loads(first.stdout) == {"added": 2, "removed": 0, "unchanged": 0, "left_out": 0}
+    assert json.loads(again.stdout) == {"added": 0, "removed": 0, "unchanged": 2, "left_out": 0}
+    file.write_text("staff_id,from,to\nnobody,2026-11-23T09:00,2026-11-23T13:00\n")
+    refused = typed("directory", "import-roster", str(file), *words)
+    assert (refused.returncode, refused.stdout) == (1, "") and refused.stderr.startswith("/lines/2: there is nobody")
+    calendar = up.data / "week.ics"
+    calendar.write_text("BEGIN:VCALENDAR\n")
+    assert "VCALENDAR does not end" in typed("directory", "import-roster", str(calendar), *words).stderr
+
+
 def test_a_bad_file_is_told_place_by_place_and_changes_nothing(up: Up) -> None:
     file = up.data / "bad.yaml"
     file.write_text("regions: [{id: north, name: North}]\nstaff: [{id: zoe, name: Zoe Example, role: king}]\n")
