@@ -65,11 +65,13 @@ class Changes:
         if decision.state != before:
             self.cases[decision.state.case_id] = decision.state
         if decision.state.promises:
-            self._count_promises(before, decision.state)
+            self._count_promises(before, decision)
 
-    def _count_promises(self, before: Case | None, after: Case) -> None:
-        calendar = self.stores.at(after.location_id, self.tx.now).calendar
-        month = local_date(calendar, self.tx.now).replace(day=1)
+    def _count_promises(self, before: Case | None, decision: Decision[Case]) -> None:
+        after = decision.state
+        # A timer that fired late counts in the month of its due time.
+        at = next((event.at for event in decision.events if isinstance(event, CaseEvent)), self.tx.now)
+        month = local_date(self.stores.at(after.location_id, self.tx.now).calendar, at).replace(day=1)
         self.counts += [Count(after.location_id, month, what, outcome) for what, outcome in promises.outcomes(before, after)]
         self.durations += [
             Duration(after, one.number, one.what, seconds, one.fulfilled_at or self.tx.now)

@@ -26,7 +26,8 @@ async def make_promise(desk: Desk, tx: Transaction, asked: Asked, what: PromiseK
         policy = desk.policies.promise_rule(what, local_date(place.calendar, tx.now))
         return promises.promise(case, what, estimate_at, policy, past, place, tx.now, asked.who)
 
-    return await obey(desk, tx, asked, "promise", rule, data={"what": what})
+    data = {"what": what, "estimate_at": estimate_at.isoformat() if estimate_at else None}
+    return await obey(desk, tx, asked, "promise", rule, data=data)
 
 
 async def keep_promise(desk: Desk, tx: Transaction, asked: Asked, what: PromiseKind) -> CaseView:

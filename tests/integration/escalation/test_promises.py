@@ -107,6 +107,16 @@ async def test_a_promise_that_lapses_is_late_its_owner_is_told_and_its_month_cou
     assert [one["what"] for one in kept[0]["by_what"]] == ["callback", "remake"]
 
 
+async def test_a_promise_that_lapsed_while_nobody_ran_is_counted_in_the_month_it_was_for(bench: Bench) -> None:
+    await bench.report(incident())
+    await promise(bench, (await bench.only_case())["id"], "remake", at(17, day=27))
+    bench.clock.jump_to(datetime(2026, 12, 3, 15, tzinfo=UTC))
+    while await bench.loop.once():
+        pass
+    months = {month: (await bench.get("/v1/promises/kept", "machine", month=month)).json()["items"] for month in ("2026-11", "2026-12")}
+    assert ([one["late"] for one in months["2026-11"]], months["2026-12"]) == ([1], [])
+
+
 async def test_counts_stay_inside_the_walls_of_who_asks_and_come_in_pages(bench: Bench) -> None:
     await bench.report(incident(), incident("P-9", location_id="store-99"))
     items = {item["patient_ref"]: item["reference"] for item in (await bench.get("/v1/cases", "machine")).json()["items"]}
