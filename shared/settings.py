@@ -147,6 +147,25 @@ class Sms(Part):
     programme: str = Field("Amends", max_length=30, description="Who is texting, as the first text to a number and the answer to HELP say.")
 
 
+class Email(Part):
+    host: str | None = Field(
+        None, description="The mail server by which pages to staff leave where a ladder says `email`; none: texts instead."
+    )
+    port: int = Field(587, ge=1, le=65_535, description="Its port.")
+    security: Literal["starttls", "tls", "none"] = Field("starttls", description="How the connection to it is secured.")
+    username: str | None = Field(None, description="Who we are there, where it asks.")
+    password: SecretStr | None = Field(None, description="The password there.")
+    sender: str | None = Field(None, pattern=r"^[^@\s]+@[^@\s]+$", description="The address that pages come from.")
+
+
+class Webhook(Part):
+    url: str | None = Field(
+        None, description="The https address pages to staff are posted to where a ladder says `webhook`; none: texts instead."
+    )
+    per_region: dict[str, str] = Field({}, description='Other addresses by region, as JSON: {"north": "https://…"}.')
+    secret: SecretStr | None = Field(None, description="What they are signed with, as Standard Webhooks spell it: whsec_ and base64.")
+
+
 class VaultKeys(Part):
     key_id: str = Field("k1", pattern=r"^[a-z0-9-]{1,16}$", description="The name of the master key that new data is sealed with.")
     master_key: SecretStr | None = Field(
@@ -223,6 +242,8 @@ class Settings(BaseSettings):
     kafka: Kafka = Field(Kafka(), description="The broker.")
     postgres: Postgres = Field(Postgres(), description="The database.")
     sms: Sms = Field(Sms(), description="The SMS provider.")
+    email: Email = Field(Email(), description="The mail server.")
+    webhook: Webhook = Field(Webhook(), description="Webhooks to staff.")
     vault: VaultKeys = Field(VaultKeys(), description="The keys of encrypted fields.")
     sign_in: SignIn = Field(SignIn(), description="People's sessions.")
     texting: Texting = Field(Texting(), description="When and how often patients are texted.")

@@ -8,18 +8,19 @@ from pathlib import Path
 from services.notification import api, handlers, timers, usecases
 from services.notification.domain import templates
 from services.notification.domain.window import Rules, Window
-from services.notification.gateway import UNSET, NoProvider, SmsGateway, provider
+from services.notification.gateway import UNSET, Gateway, Mail, NoProvider, Webhooks, provider
+from services.notification.gateway.mail import Account
 from services.notification.usecases import Desk
 from shared.runtime import Host, Service
-from shared.settings import Sms, Texting
+from shared.settings import Email, Sms, Texting, Webhook
 
 HERE = Path(__file__).parent
 
 
-def build(host: Host, *, gateway: SmsGateway | None = None) -> Service:
+def build(host: Host, *, gateway: Gateway | None = None) -> Service:
     """Notification, ready to start; `gateway` is who sends texts, the provider of the settings without one.
 
-    Raises ValueError where that provider's account is set in part.
+    Raises ValueError where that provider's account, the mail server or the webhook is set in part.
     """
     engine = host.engine("notification", schema=HERE / "schema")
     sms: Sms = host.settings.sms
@@ -39,6 +40,8 @@ def build(host: Host, *, gateway: SmsGateway | None = None) -> Service:
         webhook_token=token or secrets.token_hex(32),
         provider_confirms_stop=sms.provider_confirms_stop,
         has_provider=has_provider,
+        mail=mail_of(host.settings.email, sms.programme),
+        webhooks=webhooks_of(host.settings.webhook, is_embedded=host.is_demo),
     )
     return Service(
         engine=engine,
@@ -52,6 +55,25 @@ def build(host: Host, *, gateway: SmsGateway | None = None) -> Service:
         measure=partial(usecases.measure, desk),
         notes={} if has_provider else {"sms": UNSET},
     )
+
+
+def mail_of(email: Email, programme: str) -> Mail | None:
+    """The mail server of the settings, if they name one. Raises ValueError where they name half of it."""
+    if email.host is None and email.sender is None:
+        return None
+    if email.host is None or email.sender is None:
+        raise ValueError("set both of AMENDS_EMAIL__HOST and AMENDS_EMAIL__SENDER, or none of them")
+    password = email.password.get_secret_value() if email.password else None
+    return Mail(Account(email.host, email.port, email.sender, email.security, email.username, password), programme)
+
+
+def webhooks_of(webhook: Webhook, *, is_embedded: bool) -> Webhooks | None:
+    """Where pages are posted, if the settings say so. Raises ValueError for an address that is not https, or without a secret."""
+    if webhook.url is None and not webhook.per_region:
+        return None
+    if webhook.secret is None:
+        raise ValueError("set AMENDS_WEBHOOK__SECRET: whoever hears a webhook tells by it that it is ours")
+    return Webhooks(webhook.secret.get_secret_value(), webhook.per_region, webhook.url, is_embedded=is_embedded)
 
 
 def rules_of(texting: Texting) -> Rules:

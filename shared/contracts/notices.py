@@ -20,7 +20,7 @@ class NoticeEvent(Event):
     case_id: UUID | None = None
     at: datetime
     audience: Audience
-    channel: Literal["text", "email"] = "text"
+    channel: Literal["text", "email", "webhook"] = "text"
     template: str
     staff_id: str | None = None
     patient_ref: str | None = None

@@ -18,6 +18,8 @@ from pydantic import SecretStr
 
 from shared.db import Pool, open_pool, open_service_pool, password_of, role_of
 from shared.embedded.devclock import DevClock, clock_routes
+from shared.embedded.inbox import HOST as INBOX_HOST
+from shared.embedded.inbox import Inbox
 from shared.embedded.kafka import EmbeddedKafka
 from shared.embedded.keys import Keys, keys_of
 from shared.embedded.phone import Phone
@@ -38,6 +40,7 @@ Build = Callable[[Host], Service]
 T = TypeVar("T")
 RUN_FILE: Final = "run.json"
 PHONE_NUMBER: Final = "+12025550100"
+INBOX_SENDER = "pages@amends.example"
 
 
 class Stack:
@@ -61,6 +64,7 @@ class Stack:
         self.process: Process | None = None
         self.dev: DevClock | None = None
         self.phone: Phone | None = None
+        self.inbox = Inbox(self.clock)
         self._claim = Claim(self.data, "everything")
         self._server: HttpServer | None = None
         self._pools: dict[str, Pool] = {}
@@ -124,12 +128,13 @@ class Stack:
         self.phone = phone = Phone(public_url, keys.sms_account, keys.sms_token, PHONE_NUMBER, self.clock, self.data)
         self.dev = DevClock(self.clock, self.data / "clock.json", extra_busy=lambda: phone.busy > 0)
         self.dev.load()
+        await self.inbox.start()
         host = self._host(keys, public_url, port)
         builders = [build for build, _ in self._builders.values()]
         self.process = Process(host, builders, bootstrap_servers=servers, **self.settings.kafka.topics)
         self.dev.process = self.process
         app = make_app(
-            [*self.process.routers(), self.phone.router(), *clock_routes(self.dev)],
+            [*self.process.routers(), self.phone.router(), self.inbox.router(), *clock_routes(self.dev)],
             title="Amends",
             health=self.process.health,
             asyncapi=self._asyncapi,
@@ -186,8 +191,12 @@ class Stack:
                 "base_url": f"http://{_name(self.settings.http.host)}:{port}",
             }
         )
-        # With an account of one's own the texts leave for good; without one they go to the phone on the page.
-        settings = self.settings if self.settings.sms.account_sid else self.settings.model_copy(update={"sms": sms})
+        email = self.settings.email.model_copy(
+            update={"host": INBOX_HOST, "port": self.inbox.port, "security": "none", "sender": INBOX_SENDER}
+        )  # fmt: skip
+        # With an account of one's own texts and e-mails leave for good; without one they go to the phone and the inbox on the page.
+        update = ({} if self.settings.sms.account_sid else {"sms": sms}) | ({} if self.settings.email.host else {"email": email})
+        settings = self.settings.model_copy(update=update)
         try:
             vault = Vault.from_text(*self.settings.vault.texts(keys.master_key, keys.index_key))
         except ValueError as fault:
@@ -230,6 +239,7 @@ class Stack:
                 await asyncio.wait_for(self.process.stop(), 5)
         if self.phone is not None:
             await self.phone.close()
+        await self.inbox.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

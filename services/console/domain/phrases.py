@@ -162,6 +162,8 @@ TEMPLATES: Final = {
 PURPOSES: Final = {"care": "the case", "compensation": "compensation", "survey": "surveys", "marketing": "offers", "all": "anything"}
 REASONS: Final = {
     "no-phone": "no phone number is known",
+    "no-email": "no e-mail address is known, or no mail server is set",
+    "no-webhook": "no webhook is set",
     "opted-out": "the patient asked for no texts",
     "no-consent": "there is no consent for this kind of text",
     "stale": "it was out of date by then",

@@ -14,8 +14,7 @@ from shared.contracts.cases import Channel
 from shared.policy import BadTable
 
 Hours = Literal["open", "always"]
-# The channels that pages leave by so far.
-CHANNELS: tuple[Channel, ...] = ("text",)
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
 ROLES = ("associate", "store_manager", "regional_manager")
 WHO = frozenset(

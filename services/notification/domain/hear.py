@@ -17,6 +17,7 @@ from shared.contracts.cases import (
     CaseOpened,
     CaseReopened,
     CaseResolved,
+    Channel,
     ClockResumed,
     EscalationStepped,
     IncidentAttached,
@@ -90,6 +91,7 @@ class Wish:
     generation: int | None = None
     is_answer: bool = False
     storm: tuple[UUID, int] | None = None
+    channel: Channel = "text"
 
 
 def copy_of(event: CaseEvent, known: CaseCopy | None) -> CaseCopy | None:
@@ -190,7 +192,12 @@ def _pages(event: Paging, store: str) -> list[Wish]:
             template = "assigned"
         case _:
             template = "page"
-    return [Wish(template, "staff", facts, person, event.generation, storm=_storm(event, person)) for person in dict.fromkeys(people)]
+    return [
+        # A machine that hears of pages wants each of them.
+        Wish(template, "staff", facts, person, event.generation, storm=None if how == "webhook" else _storm(event, person), channel=how)
+        for person in dict.fromkeys(people)
+        for how in dict.fromkeys(event.how)
+    ]
 
 
 def _storm(event: Paging, person: str) -> tuple[UUID, int] | None:

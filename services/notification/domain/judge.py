@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.notification.domain.hear import FRESH
-from services.notification.domain.notice import Notice
+from services.notification.domain.notice import NOWHERE, Notice
 from services.notification.domain.templates import Template
 from services.notification.domain.window import Rules, free_at, opens_at
 
@@ -76,7 +76,7 @@ Verdict = Go | Wait | Withhold
 def judge(notice: Notice, template: Template, case_status: str | None, to: Recipient, rules: Rules, now: datetime) -> Verdict:
     """The verdict on one notice at `now` (business time, UTC)."""
     if to.number is None:
-        return Withhold("no-phone")
+        return Withhold(NOWHERE[notice.channel])
     if to.has_opted_out and not template.is_for_stopped:
         return Withhold("opted-out")
     if template.while_status and case_status is not None and case_status not in template.while_status:

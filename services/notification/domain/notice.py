@@ -21,6 +21,7 @@ from shared.contracts.notices import (
 from shared.kernel.decision import Cancel, Decision, Schedule
 
 TIMER = "notice"
+Channel = Literal["text", "email", "webhook"]
 Status = Literal["queued", "held", "sending", "sent", "delivered", "undelivered", "failed", "withheld", "uncertain"]
 WAITING: frozenset[str] = frozenset({"queued", "held"})
 
@@ -32,12 +33,17 @@ RANKS = {
 LOOKS_MAX = 3
 LOOK_EVERY = timedelta(seconds=40)
 TRIES_MAX = 8
+# A page by another channel is a text after so many tries: somebody waits for it.
+OTHER_TRIES_MAX = 4
+# Why there is nowhere to send it to.
+NOWHERE: Mapping[Channel, str] = {"text": "no-phone", "email": "no-email", "webhook": "no-webhook"}
 OPTED_OUT_AT_PROVIDER = "21610"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """`facts` are what the words are made from, without personal data; `token` fences the sender; `lease_until` is machine time.
+    """`facts` are what the words are made from, without personal data; `token` fences the sender; `lease_until` is machine time;
+    `channel` is what it leaves by.
 
     `storm_size`: how many pages of the storm `storm_id` its person gets; 0 where it belongs to none.
     """
@@ -70,6 +76,7 @@ class Notice:
     version: int = 1
     storm_id: UUID | None = None
     storm_size: int = 0
+    channel: Channel = "text"
 
     def after(self, **changes: object) -> "Notice":
         """The notice one version on."""
@@ -154,8 +161,8 @@ def refused(notice: Notice, code: str, at: datetime) -> Decision[Notice]:
 
 
 def again(notice: Notice, now: datetime, delay: timedelta = timedelta(0)) -> Decision[Notice]:
-    """Nothing left us: it waits for its time once more; after `TRIES_MAX` it has failed."""
-    if notice.tries + 1 >= TRIES_MAX:
+    """Nothing left us: it waits for its time once more; after `TRIES_MAX` (of another channel, `OTHER_TRIES_MAX`) it has failed."""
+    if notice.tries + 1 >= (TRIES_MAX if notice.channel == "text" else OTHER_TRIES_MAX):
         return refused(notice, "provider-unreachable", now)
     after = notice.after(status="queued", send_at=now + delay, attempt=notice.attempt + 1, tries=notice.tries + 1, carried_by=None)
     return Decision(after, (), (_timer(after),))
@@ -165,6 +172,20 @@ def unclear(notice: Notice, at: datetime) -> Decision[Notice]:
     """Neither the answer nor the look-ups tell: a person looks at it, nothing sends it again."""
     after = notice.after(status="uncertain", reason="no-answer-from-provider")
     return Decision(after, (NoticeUncertain(reason="no-answer-from-provider", **_common(after, at)),))
+
+
+def needs_text(notice: Notice) -> bool:
+    """Whether a page by another channel did not get there, or nobody knows, so that its person is texted instead."""
+    failed = notice.status in ("failed", "undelivered", "uncertain")
+    return notice.channel != "text" and (failed or (notice.status == "withheld" and notice.reason == NOWHERE[notice.channel]))
+
+
+def instead(page: Notice, notice_id: UUID, number_index: str | None, now: datetime) -> Notice:
+    """The text that takes the place of a page, for the same cause: where one left for it already, this is none."""
+    return Notice(
+        notice_id, page.case_id, page.audience, page.template, page.cause, f"staff:{page.staff_id}", now, now, staff_id=page.staff_id,
+        number_index=number_index, generation=page.generation, facts={**page.facts, "instead_of": page.channel},
+    )  # fmt: skip
 
 
 def _timer(notice: Notice) -> Schedule:
@@ -177,6 +198,7 @@ def _common(notice: Notice, at: datetime) -> dict[str, object]:
         "case_id": notice.case_id,
         "at": at,
         "audience": notice.audience,
+        "channel": notice.channel,
         "template": notice.template,
         "staff_id": notice.staff_id,
         "patient_ref": notice.patient_ref,

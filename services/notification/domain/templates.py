@@ -58,6 +58,12 @@ class Words:
     stop_line: str
     link_line: str
     several_pages: str
+    instead: Mapping[str, str]
+    letter_subject: str
+    letter_subjects: str
+    letter_link: str
+    ack_line: str
+    ack_lines: str
     banned: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Template:
@@ -81,7 +87,18 @@ def load(toml: str, language: str = "en") -> Words:
     templates = {name: _template(name, row) for name, row in table["template"].items()}
     around = table["around"]
     return Words(
-        templates, around["opening"], around["stop_line"], around["link_line"], around["several_pages"], tuple(table["lint"]["banned"])
+        templates,
+        around["opening"],
+        around["stop_line"],
+        around["link_line"],
+        around["several_pages"],
+        around["instead"],
+        around["letter_subject"],
+        around["letter_subjects"],
+        around["letter_link"],
+        around["ack_line"],
+        around["ack_lines"],
+        tuple(table["lint"]["banned"]),
     )
 
 
@@ -95,6 +112,8 @@ def compose(words: Words, parts: Sequence[tuple[str, Mapping[str, str]]], settin
     text = words.opening.format(programme=setting.programme) + " ".join(dict.fromkeys(said))
     if setting.link is not None and any(words[name].has_link for name, _ in parts):
         text += " " + words.link_line.format(link=setting.link)
+    gone = {channel for _, facts in parts if (channel := facts.get("instead_of"))}
+    text += "".join(" " + words.instead[channel] for channel in sorted(gone))
     if setting.is_first and any(words[name].audience == "patient" and not words[name].is_answer for name, _ in parts):
         text += " " + words.stop_line
     return plain(text)
@@ -105,6 +124,15 @@ def several(words: Words, references: Sequence[str], setting: Setting) -> str:
     shown = ", ".join(references[:4]) + (f" and {len(references) - 4} more" if len(references) > 4 else "")
     text = words.opening.format(programme=setting.programme) + words.several_pages.format(count=len(references), references=shown)
     return plain(text)
+
+
+def letter(words: Words, text: str, references: Sequence[str], url: str) -> str:
+    """A page as an e-mail: the subject as its first line, the words of its text, and where to take it on in the place of how to answer."""
+    is_one = len(references) == 1
+    subject = words.letter_subject.format(reference=references[0]) if is_one else words.letter_subjects.format(count=len(references))
+    said = text.removesuffix(words.ack_line).removesuffix(words.ack_lines).rstrip()
+    link = words.letter_link.format(link=f"{url}/cases/{references[0]}" if is_one else f"{url}/")
+    return f"{subject}\n{said}\n\n{link}"
 
 
 def lint(words: Words, name: str, sample: Mapping[str, str], setting: Setting, staff: Sequence[str] = ()) -> list[str]:

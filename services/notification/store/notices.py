@@ -19,7 +19,7 @@ _TYPES = {
     "queued_at": "timestamptz", "send_at": "timestamptz", "status": "text", "reason": "text", "staff_id": "text", "patient_ref": "text",
     "number_index": "text", "generation": "int", "facts": "jsonb", "is_answer": "bool", "typed_by": "text", "carried_by": "uuid",
     "segments": "int", "attempt": "int", "token": "int", "tries": "int", "looks": "int", "rank": "int", "sent_at": "timestamptz",
-    "version": "int", "storm_id": "uuid", "storm_size": "int",
+    "version": "int", "storm_id": "uuid", "storm_size": "int", "channel": "text",
 }  # fmt: skip
 _STATE = ", ".join(_TYPES)
 _CHANGES = (
@@ -104,13 +104,13 @@ where number_index = any($1::text[]) and audience = 'staff' and not is_answer an
   and send_at > $2::timestamptz - interval '1 day' and coalesce(sent_at, send_at) > $2
 """
 HEARD_OF_STORMS = """
--- How many pages of these storms were heard of already, by storm and person.
-select storm_id, staff_id, count(*)::int as pages from notices where storm_id = any($1::uuid[]) group by 1, 2
+-- How many pages of these storms were heard of already, by storm and recipient (a person by one channel).
+select storm_id, recipient, count(*)::int as pages from notices where storm_id = any($1::uuid[]) group by 1, 2
 """
 LOCK_STORM = f"""
--- Pages that wait for the rest of their storms, by storm and person.
+-- Pages that wait for the rest of their storms, by storm and recipient.
 select {_STATE}, {_SENDING} from notices n where n.status = 'held' and n.reason = 'storm'
-    and (n.storm_id, n.staff_id) in (select * from unnest($1::uuid[], $2::text[]))
+    and (n.storm_id, n.recipient) in (select * from unnest($1::uuid[], $2::text[]))
 order by n.notice_id for update
 """
 LET_GO = """
@@ -285,7 +285,7 @@ async def paged_at(conn: Connection, numbers: Sequence[str], since: datetime) ->
 async def heard_of_storms(conn: Connection, storm_ids: Sequence[UUID]) -> dict[tuple[UUID, str], int]:
     """How many pages of these storms are here, by storm and person."""
     rows = await conn.fetch(HEARD_OF_STORMS, list(storm_ids))
-    return {(row["storm_id"], row["staff_id"]): row["pages"] for row in rows}
+    return {(row["storm_id"], row["recipient"]): row["pages"] for row in rows}
 
 
 async def lock_storm(conn: Connection, of: Sequence[tuple[UUID, str]]) -> list[Row]:

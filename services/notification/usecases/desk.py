@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from services.notification.domain.notice import Notice
+from services.notification.domain.notice import Channel, Notice
 from services.notification.domain.templates import Words
 from services.notification.domain.window import Rules
-from services.notification.gateway import SmsGateway
+from services.notification.gateway import Gateway, Webhooks
 from services.notification.store.people import Patient
 from shared.messaging import Engine
 from shared.vault import DataKey, Unreadable, Vault
@@ -20,13 +20,14 @@ NUMBER = "phone"
 @dataclass(frozen=True)
 class Desk:
     """`public_url` is how the provider reaches us, `pages_url` where patients' pages are, `contact` the number that HELP names,
-    `webhook_token` what the provider signs with. Without a provider (`has_provider`) texts wait."""
+    `webhook_token` what the provider signs with. Without a provider (`has_provider`) texts wait; without `mail` or `webhooks` pages that
+    were to leave by these are texts instead."""
 
     engine: Engine
     vault: Vault
     words: Words
     rules: Rules
-    gateway: SmsGateway
+    gateway: Gateway
     public_url: str
     pages_url: str
     programme: str
@@ -34,7 +35,14 @@ class Desk:
     contact: str | None = None
     provider_confirms_stop: bool = False
     has_provider: bool = True
+    mail: Gateway | None = None
+    webhooks: Webhooks | None = None
     lanes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LANES))
+
+    def gateway_of(self, channel: Channel) -> Gateway:
+        """Who takes what leaves by a channel."""
+        others: dict[Channel, Gateway | None] = {"email": self.mail, "webhook": self.webhooks}
+        return others.get(channel) or self.gateway
 
     def index(self, number: str) -> str:
         """The keyed hash of a number in E.164: the same that intake puts on a patient."""

@@ -152,7 +152,7 @@ def _fields(notice: Notice, body: str) -> dict[str, Any]:
         "id": str(shown.notice_id),
         "case_id": str(shown.case_id) if shown.case_id else None,
         "audience": shown.audience,
-        "channel": "text",
+        "channel": shown.channel,
         "template": shown.template,
         "body": body,
         "segments": shown.segments,

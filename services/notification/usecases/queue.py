@@ -15,6 +15,7 @@ from services.notification.domain.judge import GATHERS, PAGES, STORM, ConsentWor
 from services.notification.domain.notice import Notice
 from services.notification.store.people import Patient
 from services.notification.usecases.desk import Desk
+from services.notification.usecases.instead import fall_back
 from services.notification.usecases.recipients import Directory, look_up
 from shared.contracts.cases import CaseAcknowledged, CaseEvent, Paging
 from shared.contracts.envelope import Event, Fact
@@ -65,6 +66,7 @@ async def take_cases(desk: Desk, tx: Transaction, facts: Sequence[Fact[Event]]) 
     await store.people.save_cases(tx.conn, wanted.changed.values())
     complete = await _gather_storms(tx, wanted)
     await _save_new(tx, wanted)
+    await fall_back(desk, tx, [decision.state for decision, _ in wanted.decisions])
     await _release(tx, complete)
     await _cancel_pages(tx, wanted.acknowledged)
 
@@ -113,18 +115,23 @@ def _first(known: Directory, wish: Wish, case: CaseCopy, fact: Fact[Event], now:
     patient_ref = case.patient_ref if wish.audience == "patient" else None
     draft = Notice(
         new_id(), case.case_id, wish.audience, wish.template, str(fact.envelope.id),
-        f"patient:{patient_ref}" if patient_ref else f"staff:{wish.staff_id}", now, now,
+        f"patient:{patient_ref}" if patient_ref else _of_staff(wish), now, now,
         staff_id=wish.staff_id, patient_ref=patient_ref, generation=wish.generation, facts=wish.facts, is_answer=wish.is_answer,
-        storm_id=wish.storm[0] if wish.storm else None, storm_size=wish.storm[1] if wish.storm else 0,
+        storm_id=wish.storm[0] if wish.storm else None, storm_size=wish.storm[1] if wish.storm else 0, channel=wish.channel,
     )  # fmt: skip
     number = known.number(draft)
-    draft = replace(draft, number_index=desk.index(number) if number else None)
+    draft = replace(draft, number_index=desk.index(number) if number and wish.channel != "webhook" else None)
     verdict = judge(draft, desk.words[wish.template], None, known.recipient(draft, number), desk.rules, now)
     if isinstance(verdict, Withhold):
         return rules.withheld(draft, verdict.reason, now, is_new=True)
     if isinstance(verdict, Wait):
         return rules.queued(replace(draft, status="held", send_at=verdict.until, reason=verdict.reason))
     return rules.queued(draft)
+
+
+def _of_staff(wish: Wish) -> str:
+    """A person by one channel; texts without a word, as before there were others."""
+    return f"staff:{wish.staff_id}" + ("" if wish.channel == "text" else f":{wish.channel}")
 
 
 async def _gather_storms(tx: Transaction, wanted: Wanted) -> list[tuple[UUID, str]]:
@@ -156,7 +163,7 @@ async def _release(tx: Transaction, complete: Sequence[tuple[UUID, str]]) -> Non
 
 
 def _storm_of(page: Notice) -> tuple[UUID, str] | None:
-    return (page.storm_id, page.staff_id) if page.storm_id is not None and page.staff_id is not None else None
+    return (page.storm_id, page.recipient) if page.storm_id is not None else None
 
 
 async def _save_new(tx: Transaction, wanted: Wanted) -> None:

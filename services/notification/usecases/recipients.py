@@ -40,16 +40,24 @@ class Directory:
         return self.locations[location_id]
 
     def number(self, notice: Notice) -> str | None:
-        """The number in E.164. Raises Unready for a person another topic has not told of yet."""
+        """The number in E.164, the address or the URL. Raises Unready for a person another topic has not told of yet."""
         if notice.audience == "staff" and notice.staff_id is not None:
             if notice.staff_id not in self.staff:
                 raise Unready(f"staff {notice.staff_id}")
-            return self.staff[notice.staff_id].phone
+            return self._of_staff(notice, self.staff[notice.staff_id])
         if notice.patient_ref is None:
             return None
         if notice.patient_ref not in self.patients:
             raise Unready(f"patient {notice.patient_ref}")
         return self.desk.number_of(self.patients[notice.patient_ref])
+
+    def _of_staff(self, notice: Notice, person: reference.Staff) -> str | None:
+        if notice.channel == "email":
+            return person.email if self.desk.mail is not None else None
+        if notice.channel == "webhook":
+            case = self.cases.get(notice.case_id) if notice.case_id is not None else None
+            return self.desk.webhooks.url_for(case.region) if self.desk.webhooks is not None and case is not None else None
+        return person.phone
 
     def recipient(self, notice: Notice, number: str | None) -> Recipient:
         """What the judge needs to know about who it goes to."""
@@ -83,7 +91,7 @@ async def look_up(
     owners = [case.owner_staff_id for case in cases.values() if case.owner_staff_id]
     patients = await store.people.patients(conn, patient_refs)
     staff = await reference.staff(conn, sorted({*staff_ids, *owners}))
-    numbers = [desk.index(person.phone) for person in staff.values() if person.phone]
+    numbers = [desk.index(number) for person in staff.values() for number in (person.phone, person.email) if number]
     indexes = [p.phone_index for p in patients.values() if p.phone_index] + numbers
     return Directory(
         desk,

@@ -18,6 +18,7 @@ from services.notification.domain.notice import LOOK_EVERY, LOOKS_MAX, OPTED_OUT
 from services.notification.gateway import Accepted, Ambiguous, Answer, Look, NotSent, Refused
 from services.notification.store.notices import Row
 from services.notification.usecases.desk import Desk, patient_key_of
+from services.notification.usecases.instead import fall_back
 from shared.contracts.notices import ConsentRecorded
 from shared.kernel.clock import machine_now
 from shared.kernel.decision import Decision
@@ -68,12 +69,12 @@ async def _not_accepted(desk: Desk, tx: Transaction, rows: Sequence[Row], answer
     carrier = rows[0].notice
     match answer:
         case Refused(code, _, is_busy) if not is_busy:
-            await _each(tx, rows, lambda n: rules.refused(n, _reason(code), tx.now) if n.status == "sending" else Decision(n))
+            await _each(desk, tx, rows, lambda n: rules.refused(n, _reason(code), tx.now) if n.status == "sending" else Decision(n))
             if code == OPTED_OUT_AT_PROVIDER:
                 await opt_out(desk, tx, carrier.number_index, "provider 21610")
         case NotSent() | Refused():
             pause = timedelta(seconds=2 ** min(carrier.tries + 1, 8))
-            await _each(tx, rows, lambda n: rules.again(n, tx.now, pause) if n.status == "sending" else Decision(n))
+            await _each(desk, tx, rows, lambda n: rules.again(n, tx.now, pause) if n.status == "sending" else Decision(n))
         case Ambiguous():
             await store.notices.lease(tx.conn, carrier.notice_id, machine_now() + LOOK_EVERY, 0)
 
@@ -90,7 +91,7 @@ async def report(desk: Desk, tx: Transaction, said: Report) -> None:
         return
     if rows:
         await store.notices.known_as(tx.conn, {rows[0].notice.notice_id: said.sid})
-        await _each(tx, rows, lambda n: rules.reported(n, said.status, _code(said.error_code), tx.now))
+        await _each(desk, tx, rows, lambda n: rules.reported(n, said.status, _code(said.error_code), tx.now))
         await _remember(desk, tx, [rows[0].notice])
         if said.error_code == OPTED_OUT_AT_PROVIDER:
             await opt_out(desk, tx, rows[0].notice.number_index, "provider 21610")
@@ -114,7 +115,7 @@ async def look_at_silent(desk: Desk) -> int:
         for row in silent:
             if row.left_at is None:
                 rows = await store.notices.lock_sent(tx.conn, [row.notice.notice_id])
-                await _each(tx, rows[row.notice.notice_id], lambda n: rules.again(n, tx.now))
+                await _each(desk, tx, rows[row.notice.notice_id], lambda n: rules.again(n, tx.now))
                 continue
             looks.append(row)
             await store.notices.lease(tx.conn, row.notice.notice_id, machine_now() + LOOK_EVERY, row.notice.looks + 1)
@@ -132,7 +133,7 @@ async def _look(desk: Desk, row: Row) -> None:
         if isinstance(found, Accepted):
             await _accepted(desk, tx, [(found, rows)])
         elif row.notice.looks + 1 >= LOOKS_MAX:
-            await _each(tx, rows, lambda n: rules.unclear(n, tx.now))
+            await _each(desk, tx, rows, lambda n: rules.unclear(n, tx.now))
 
 
 async def _ask(desk: Desk, row: Row) -> Look:
@@ -145,7 +146,7 @@ async def _ask(desk: Desk, row: Row) -> Look:
         body = desk.open(patient, row.body or b"", row.notice.notice_id, "body")
     except Unreadable:
         return Ambiguous("erased")
-    return await desk.gateway.look(number, body, row.left_at or machine_now(), known)
+    return await desk.gateway_of(row.notice.channel).look(number, body, row.left_at or machine_now(), known)
 
 
 async def _accepted(desk: Desk, tx: Transaction, texts: Sequence[tuple[Accepted, Sequence[Row]]]) -> None:
@@ -176,7 +177,7 @@ async def _locked(tx: Transaction, notice_ids: Sequence[UUID]) -> dict[UUID, lis
     return await store.notices.lock_sent(tx.conn, notice_ids)
 
 
-async def _each(tx: Transaction, rows: Sequence[Row], decide: Callable[[Notice], Decision[Notice]]) -> None:
+async def _each(desk: Desk, tx: Transaction, rows: Sequence[Row], decide: Callable[[Notice], Decision[Notice]]) -> None:
     """The same for a text and for everything it tells."""
     states = []
     for row in rows:
@@ -184,6 +185,7 @@ async def _each(tx: Transaction, rows: Sequence[Row], decide: Callable[[Notice],
         tx.apply(decision, cause=row)
         states.append(decision.state)
     await store.notices.save(tx.conn, states)
+    await fall_back(desk, tx, states)
 
 
 async def _remember(desk: Desk, tx: Transaction, carriers: Sequence[Notice]) -> None:
@@ -207,7 +209,7 @@ async def opt_out(desk: Desk, tx: Transaction, number_index: str | None, source:
     if conversation.opted_out_at is None:
         await store.people.save_conversations(tx.conn, [replace(conversation, opted_out_at=tx.now)])
     waiting = [r for r in await store.notices.lock_waiting_for(tx.conn, number_index) if not desk.words[r.notice.template].is_for_stopped]
-    await _each(tx, waiting, lambda n: rules.withheld(n, "opted-out", tx.now))
+    await _each(desk, tx, waiting, lambda n: rules.withheld(n, "opted-out", tx.now))
     return await said_of_number(tx, number_index, granted=False, source=source)
 
 

@@ -6,6 +6,7 @@ byte leaves, that it does is written down, so that a crash tells apart what neve
 
 import asyncio
 import hashlib
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +18,14 @@ from uuid import UUID
 from services.notification import store
 from services.notification.domain import notice as rules
 from services.notification.domain.judge import Go, Wait, judge, may_merge
-from services.notification.domain.notice import TIMER, WAITING, Notice
-from services.notification.domain.templates import SEGMENTS_MAX, Setting, compose, several
+from services.notification.domain.notice import TIMER, WAITING, Channel, Notice
+from services.notification.domain.templates import SEGMENTS_MAX, Setting, compose, letter, several
 from services.notification.domain.words import segment
 from services.notification.store.notices import Row, Sealed
 from services.notification.store.people import Conversation
 from services.notification.store.traffic import Link
 from services.notification.usecases.desk import Desk, patient_key_of
+from services.notification.usecases.instead import fall_back
 from services.notification.usecases.recipients import Directory, look_up
 from services.notification.usecases.results import Given, record
 from shared import timers
@@ -39,6 +41,8 @@ from shared.timers import Due
 from shared.vault import Unreadable
 
 LEASE: Final = timedelta(seconds=60)
+# Of the facts of a page, those that a webhook tells.
+POSTED: Final = ("reference", "catalyst", "severity", "level", "by")
 # What waits for a provider to be set is looked at this often (business time).
 LOOKS_AGAIN: Final = timedelta(minutes=15)
 LINK_LIVES: Final = timedelta(days=60)
@@ -52,6 +56,7 @@ class Outgoing:
 
     notice_id: UUID
     token: int
+    channel: Channel
     number: str
     text: str
     is_for_stopped: bool
@@ -77,7 +82,7 @@ async def send_due(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
         status = known.cases[notice.case_id].status if notice.case_id is not None and notice.case_id in known.cases else None
         recipient = known.recipient(notice, numbers.get(notice.notice_id))
         verdict = judge(notice, desk.words[notice.template], status, recipient, desk.rules, tx.now)
-        if isinstance(verdict, Go) and not desk.has_provider:
+        if isinstance(verdict, Go) and notice.channel == "text" and not desk.has_provider:
             verdict = Wait(tx.now + LOOKS_AGAIN, "no-provider")
         if isinstance(verdict, Go):
             going.append(notice)
@@ -90,6 +95,7 @@ async def send_due(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
             tx.apply(decision, cause=awake[notice.notice_id])
             staying.append(decision.state)
     await store.notices.save(tx.conn, staying)
+    await fall_back(desk, tx, staying)
     groups = [group for group in may_merge(going) if any(n.notice_id in awake for n in group)]
     await _depart(desk, tx, known, rows, groups, numbers, awake)
 
@@ -127,7 +133,7 @@ async def _depart(
     for group in groups:
         for told, text, link in _texts(known, rows, group, tx.now):
             carrier = told[0]
-            _, parts, _ = segment(text)
+            parts = segment(text)[1] if carrier.channel == "text" else 1
             # What was merged and had not woken itself goes on in the trace of one that did.
             wakers = [awake[n.notice_id] for n in (carrier, *told) if n.notice_id in awake]
             trace = tx.trace_of(next(iter(wakers), None))
@@ -147,7 +153,8 @@ async def _depart(
             if link is not None:
                 links.append(link)
             is_for_stopped = desk.words[carrier.template].is_for_stopped
-            outgoing.append(Outgoing(carrier.notice_id, carrier.token + 1, numbers[carrier.notice_id], text, is_for_stopped, trace))
+            to = numbers[carrier.notice_id]
+            outgoing.append(Outgoing(carrier.notice_id, carrier.token + 1, carrier.channel, to, text, is_for_stopped, trace))
     await store.notices.save(tx.conn, states)
     await store.notices.seal(tx.conn, sealed)
     await store.traffic.add_links(tx.conn, links)
@@ -165,9 +172,31 @@ def _texts(known: Directory, rows: dict[UUID, Row], group: Sequence[Notice], now
     """A group as texts: one where it fits into two parts, else one each."""
     told = sorted(group, key=lambda n: rows[n.notice_id].seq)
     text, link = _text(known, rows, told, now)
+    if told[0].channel == "webhook":
+        return [(told, _posted(known, told[0], text, now), None)]
+    if told[0].channel == "email":
+        references = list(dict.fromkeys(n.facts["reference"] for n in told if "reference" in n.facts))
+        return [(told, letter(known.desk.words, text, references, known.desk.pages_url), None)]
     if len(told) > 1 and segment(text)[1] > SEGMENTS_MAX:
         return [([one], *_text(known, rows, [one], now)) for one in told]
     return [(told, text, link)]
+
+
+def _posted(known: Directory, page: Notice, text: str, now: datetime) -> str:
+    """A page as a webhook: what happened, when, and about which case; no word of a patient."""
+    case = known.cases.get(page.case_id) if page.case_id is not None else None
+    data = {
+        "notice_id": str(page.notice_id),
+        "case_id": str(page.case_id) if page.case_id else None,
+        "staff_id": page.staff_id,
+        "template": page.template,
+        "location_id": case.location_id if case else None,
+        "status": case.status if case else None,
+        "url": f"{known.desk.pages_url}/cases/{page.facts.get('reference', page.case_id)}",
+        "text": text,
+        **{name: page.facts[name] for name in POSTED if name in page.facts},
+    }
+    return json.dumps({"type": f"amends.page.{page.template}", "timestamp": now.isoformat(), "data": data}, separators=(",", ":"))
 
 
 def _text(known: Directory, rows: dict[UUID, Row], told: Sequence[Notice], now: datetime) -> tuple[str, Link | None]:
@@ -220,7 +249,7 @@ async def _send(desk: Desk, text: Outgoing, may_go: Together[Outgoing, bool], an
     async with desk.lanes:
         if not await may_go(text):
             return
-        answer = await desk.gateway.send(text.number, text.text, text.notice_id)
+        answer = await desk.gateway_of(text.channel).send(text.number, text.text, text.notice_id)
     await answered(Given(text.notice_id, text.token, answer))
 
 

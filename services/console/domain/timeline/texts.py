@@ -11,29 +11,39 @@ def _to(data: Data, r: Reading) -> str:
     return "the patient" if data.get("audience") == "patient" else r.name(data.get("staff_id"))
 
 
+def _kind(data: Data) -> str:
+    """What left, with its article's noun: a text, unless another channel is told."""
+    return {"email": "e-mail", "webhook": "webhook"}.get(str(data.get("channel")), "text")
+
+
+def _a(data: Data) -> str:
+    return ("An " if _kind(data) == "e-mail" else "A ") + _kind(data)
+
+
 def _queued(data: Data, r: Reading) -> Told:
-    return f"A text to {_to(data, r)} is due {r.time(data.get('send_at'))}: {say(TEMPLATES, data.get('template'))}.", "text"
+    return f"{_a(data)} to {_to(data, r)} is due {r.time(data.get('send_at'))}: {say(TEMPLATES, data.get('template'))}.", "text"
 
 
 def _withheld(data: Data, r: Reading) -> Told:
     reason = say(REASONS, data.get("reason")).lower()
-    return f"A text to {_to(data, r)} was not sent ({say(TEMPLATES, data.get('template'))}): {reason}.", "text"
+    return f"{_a(data)} to {_to(data, r)} was not sent ({say(TEMPLATES, data.get('template'))}): {reason}.", "text"
 
 
 def _sent(data: Data, r: Reading) -> Told:
-    return f"{_to(data, r)[:1].upper()}{_to(data, r)[1:]} was texted: {say(TEMPLATES, data.get('template'))}.", "text"
+    done = {"email": "was e-mailed", "webhook": "was paged by webhook"}.get(str(data.get("channel")), "was texted")
+    return f"{_to(data, r)[:1].upper()}{_to(data, r)[1:]} {done}: {say(TEMPLATES, data.get('template'))}.", "text"
 
 
 def _delivered(data: Data, r: Reading) -> Told:
-    return f"The text to {_to(data, r)} arrived: {say(TEMPLATES, data.get('template'))}.", "text"
+    return f"The {_kind(data)} to {_to(data, r)} arrived: {say(TEMPLATES, data.get('template'))}.", "text"
 
 
 def _failed(data: Data, r: Reading) -> Told:
-    return f"The text to {_to(data, r)} did not arrive: {say(TEMPLATES, data.get('template'))}.", "bad"
+    return f"The {_kind(data)} to {_to(data, r)} did not arrive: {say(TEMPLATES, data.get('template'))}.", "bad"
 
 
 def _uncertain(data: Data, r: Reading) -> Told:
-    return f"Nobody can tell whether the text to {_to(data, r)} arrived: {say(TEMPLATES, data.get('template'))}.", "bad"
+    return f"Nobody can tell whether the {_kind(data)} to {_to(data, r)} arrived: {say(TEMPLATES, data.get('template'))}.", "bad"
 
 
 def _reply(data: Data, r: Reading) -> Told:

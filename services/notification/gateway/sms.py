@@ -1,19 +1,14 @@
-"""The SMS provider, as a port and its adapter for Twilio's Messages API.
-
-Called by the sending use case, never inside a transaction. What must stay true: an answer is `NotSent` only when no byte of the
-request can have reached the provider, and `Refused` only when the provider said so; everything else is `Ambiguous` and is not
-sent again.
-"""
+"""The SMS provider: the adapter for Twilio's Messages API. `NotSent` only when no byte of the request can have reached the provider."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 import httpx
 
+from services.notification.gateway.port import OUTCOMES, Accepted, Ambiguous, Answer, Gateway, Look, NotFound, NotSent, Refused
 from shared.telemetry import traces
 from shared.telemetry.metrics import SEND_SECONDS, SENDS
 
@@ -27,76 +22,19 @@ UNSET: Final = (
 _PAGES_MAX = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The provider took it, under its id `sid`."""
-
-    sid: str
-    status: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The provider said no; `code` is its own. `is_busy`: not this text, only not now."""
-
-    code: str
-    detail: str = ""
-    is_busy: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NotSent:
-    """No byte left us."""
-
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Ambiguous:
-    """It may have been taken."""
-
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NotFound:
-    """The provider knows no such text."""
-
-
-Answer = Accepted | Refused | NotSent | Ambiguous
-Look = Accepted | NotFound | Ambiguous
-OUTCOMES: Final[Mapping[type, str]] = {Accepted: "accepted", Refused: "refused", NotSent: "not-sent", Ambiguous: "ambiguous"}
-
-
-class SmsGateway(Protocol):
-    """Whoever sends texts."""
-
-    async def send(self, to: str, body: str, notice_id: UUID) -> Answer:
-        """Hand over one text to `to` (E.164); raises nothing for what the provider or the network does."""
-        ...
-
-    async def look(self, to: str, body: str, since: datetime, known: frozenset[str]) -> Look:
-        """Whether a text of exactly `body` went to `to` since `since` (machine time) under an id that is not among `known`."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        ...
-
-
 class NoProvider:
     """Where no provider is set: no byte ever leaves us."""
 
     async def send(self, to: str, body: str, notice_id: UUID) -> Answer:
-        """See `SmsGateway.send`."""
+        """See `Gateway.send`."""
         return NotSent("no-provider")
 
     async def look(self, to: str, body: str, since: datetime, known: frozenset[str]) -> Look:
-        """See `SmsGateway.look`. Whoever sent it, before the provider was taken away, is not there to be asked."""
+        """See `Gateway.look`. Whoever sent it, before the provider was taken away, is not there to be asked."""
         return Ambiguous("no-provider")
 
     async def close(self) -> None:
-        """See `SmsGateway.close`."""
+        """See `Gateway.close`."""
 
 
 class TwilioSms:
@@ -118,7 +56,7 @@ class TwilioSms:
         )
 
     async def send(self, to: str, body: str, notice_id: UUID) -> Answer:
-        """See `SmsGateway.send`."""
+        """See `Gateway.send`."""
         with traces.span("sms send", traces.CLIENT, **{"amends.notice_id": str(notice_id)}) as span:
             with SEND_SECONDS.labels("notification", "sms").time():
                 answer = await self._send(to, body, notice_id)
@@ -137,7 +75,7 @@ class TwilioSms:
         return _answer(response)
 
     async def look(self, to: str, body: str, since: datetime, known: frozenset[str]) -> Look:
-        """See `SmsGateway.look`. The list has no filter by body: recipient and day narrow it, the body decides."""
+        """See `Gateway.look`. The list has no filter by body: recipient and day narrow it, the body decides."""
         query: dict[str, Any] | None = {"To": to, "DateSent>": f"{since - timedelta(days=1):%Y-%m-%d}", "PageSize": _PAGE}
         path = self._path
         for _ in range(_PAGES_MAX):
@@ -157,11 +95,11 @@ class TwilioSms:
         return Ambiguous("too many texts to that number")
 
     async def close(self) -> None:
-        """See `SmsGateway.close`."""
+        """See `Gateway.close`."""
         await self._client.aclose()
 
 
-def provider(account_sid: str | None, auth_token: str | None, sender: str | None, callback_url: str, base_url: str) -> SmsGateway:
+def provider(account_sid: str | None, auth_token: str | None, sender: str | None, callback_url: str, base_url: str) -> Gateway:
     """The provider's adapter, or the one that sends nothing. Raises ValueError where half of an account is named."""
     if account_sid is None and auth_token is None and sender is None:
         return NoProvider()
