@@ -151,10 +151,10 @@ class Email(Part):
     host: str | None = Field(
         None, description="The mail server by which pages to staff leave where a ladder says `email`; none: texts instead."
     )
-    port: int = Field(587, ge=1, le=65_535, description="Its port.")
+    port: int = Field(587, ge=1, le=65_535, description="The port of the mail server.")
     security: Literal["starttls", "tls", "none"] = Field("starttls", description="How the connection to it is secured.")
-    username: str | None = Field(None, description="Who we are there, where it asks.")
-    password: SecretStr | None = Field(None, description="The password there.")
+    username: str | None = Field(None, description="The name we sign in with there, where it asks.")
+    password: SecretStr | None = Field(None, description="The password that goes with it.")
     sender: str | None = Field(None, pattern=r"^[^@\s]+@[^@\s]+$", description="The address that pages come from.")
 
 
