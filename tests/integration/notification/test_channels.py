@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from tests.integration.notification.conftest import MANAGER, REGION, World
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 ADDRESS = "ana@example.org"
+_VERSIONS = count(100)
 
 
 @dataclass
@@ -62,7 +64,7 @@ class Channels:
     async def staffed(self, email: str | None = ADDRESS) -> None:
         ana = StaffChanged(
             staff_id="ana", name="Ana Example", role="store_manager", locations=("store-12",), phone=MANAGER, email=email,
-            version=int(machine_now().timestamp()),
+            version=next(_VERSIONS),
         )  # fmt: skip
         async with self.world.engine.transaction() as tx:
             await reference.take_staff(tx, [self.world.fact(ana, new_id())])
