@@ -96,7 +96,9 @@ async def test_the_manager_is_called_by_e_mail_and_takes_the_case_on_by_its_link
     await page.get_by_role("button", name="Take it on").click()
     await expect(page.locator("#flash [role=status]")).to_be_visible()
     assert (await amends.case_of(vera.ref))["acknowledged_by"] == ANA
-    await expect(page.locator("#timeline")).to_contain_text("Ana Example was e-mailed")
+    await expect(page.locator("#texts .pages li", has_text="Ana Example")).to_contain_text(
+        "another page by e-mail Sent", use_inner_text=False
+    )
     await context.close()
     await amends.advance(60)
     assert len([one for one in await letters(amends) if case["reference"] in one["subject"]]) == 1

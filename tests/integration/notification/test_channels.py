@@ -201,6 +201,7 @@ async def test_who_has_no_address_is_texted_at_once_and_once(channels: Channels)
     world = channels.world
     await channels.staffed(email=None)
     await world.hears(world.case(page=("ana",), how=("email",)))
+    await world.runs()
     await world.hears(world.case(page=("ana",), how=("text", "email"), reference="AM-0000-00"))
     await world.runs()
     assert sorted(await channels.rows()) == sorted([("email", "withheld", "no-email"), ("text", "sent", None)] * 2)
