@@ -265,8 +265,9 @@ async def hold(pool: Pool, seconds: float) -> AsyncIterator[None]:
     """Inside, no relay of this service runs, and one that ran has noticed. Raises TimeoutError where one does not end within `seconds`."""
     async with pool.acquire(timeout=10) as conn:
         await conn.execute("update relay_position set epoch = epoch + 1")
-        await conn.execute(WAIT_LOCK, timeout=seconds)
         try:
+            # Where it is given up, the lock may have come at that very moment.
+            await conn.execute(WAIT_LOCK, timeout=seconds)
             yield
         finally:
             await conn.execute("select pg_advisory_unlock_all()")
