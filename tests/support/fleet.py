@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from shared.contracts.flow import ALL_SERVICES
-from shared.embedded.processes import free_ports
+from shared.embedded.processes import free_ports, leashed
 from shared.kernel.clock import machine_now
 from tests.support.builders import MORNING
 from tests.support.eventually import eventually
@@ -61,10 +61,11 @@ class Member:
         return self.log.read_text("utf-8") if self.log.exists() else ""
 
     async def start(self) -> "Member":
-        """Start it; `ready` waits until it is."""
+        """Start it; `ready` waits until it is. It ends with whoever started it, however that ends."""
+        leash = leashed(words("serve", self.service, "--port", str(self.port)), parting=signal.SIGKILL)
         with self.log.open("ab") as log:
             self._running = await asyncio.create_subprocess_exec(
-                *words("serve", self.service, "--port", str(self.port)), env=dict(self.environ), cwd=self.code,
+                *leash, env=dict(self.environ), cwd=self.code,
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         return self
