@@ -128,6 +128,8 @@ def _work(world: World, team: Team, case: dict[str, Any], taker: Member, *, at_o
         world.later(called + 6, lambda: _wish_for(world, team, case, taker))
     acted = called + random.uniform(15, 45)
     ask(acted, "/actions", {"kind": deed, "note": None})
+    if deed in words.PROMISED:
+        ask(acted + 1, "/promises", {"what": words.PROMISED[deed]})
     resolved = acted + random.uniform(10, 90 if not at_once else 20)
     ask(resolved, "/resolve", done)
     ask(resolved + random.uniform(60, 240), "/close")

@@ -41,6 +41,8 @@ THANKS: Final = (
     "Can I come by after five?",
     "That was quick, thank you",
 )
+# What a deed lets a person promise, without an estimate: the group's own history decides.
+PROMISED: Final = {"remake": "remake", "order_expedited": "order_ready"}
 ROOT_CAUSES: Final = ("lab_error", "measurement_error", "frame_defect", "stock_out", "scheduling", "communication", "billing")
 PRODUCTS: Final = ("Single vision, Fennick frame", "Progressive, Larkspur frame", "Reading pair", "Sun pair, Glasby frame", "Computer pair")
 LABS: Final = ("lab-east", "lab-river", "lab-summit")
