@@ -217,8 +217,15 @@ def _private(folder: Path) -> None:
 
 def _servers_of(cluster: Path) -> list[psutil.Process]:
     """Every PostgreSQL process on this cluster, the main one first (a server works inside its cluster's folder)."""
-    found = find("postgres", lambda process: Path(process.cwd()) == cluster)
-    return sorted(found, key=lambda process: str(cluster) not in process.cmdline())
+
+    def is_below(process: psutil.Process) -> bool:
+        # One that ends at this moment has no command line any more.
+        try:
+            return str(cluster) not in process.cmdline()
+        except psutil.Error:
+            return True
+
+    return sorted(find("postgres", lambda process: Path(process.cwd()) == cluster), key=is_below)
 
 
 def _status(cluster: Path) -> str:

@@ -83,10 +83,10 @@ async def test_the_page_tells_who_is_called_next_and_an_ack_on_the_phone_stops_i
         ("next", 2, [RAJ]),
     ]
 
-    # On her phone Ana types ACK.
+    # On her phone Ana types ACK, and which: cases of other stories may be open to her too.
     phone = await context.new_page()
     await phone.goto(f"/dev/phone?number={quote(PHONES[ANA])}")
-    await phone.get_by_label("Your answer").fill("ACK")
+    await phone.get_by_label("Your answer").fill(f"ACK {reference}")
     await phone.keyboard.press("Enter")
     await expect(ladder).to_contain_text("Ana Example has taken it on; nobody is called any more.", timeout=15_000)
     await expect(coming).to_have_count(0)

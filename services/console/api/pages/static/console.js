@@ -58,7 +58,8 @@ function setRows(told) {
   if (!table) return;
   const focused = document.activeElement?.closest("tr")?.id, wasPick = document.activeElement?.name === "case";
   const had = new Set([...table.children].map((row) => row.dataset.case));
-  let news = 0;
+  // What stands where it belongs is not moved: a row that moves under a finger or a key loses it.
+  let news = 0, place = table.firstElementChild;
   for (const id of told.order) {
     const html = told.rows[id];
     let row = document.getElementById(`case-${id}`);
@@ -68,10 +69,13 @@ function setRows(told) {
       if (!had.has(id)) news += 1;
       const pick = next.querySelector("[name=case]");
       if (pick) pick.checked = Boolean(row?.querySelector("[name=case]")?.checked);
-      row ? row.replaceWith(next) : table.append(next);
+      if (row) row.replaceWith(next);
+      if (row && row === place) place = next;
       row = next;
     }
-    if (row) table.append(row);
+    if (!row) continue;
+    if (row === place) place = place.nextElementSibling;
+    else table.insertBefore(row, place);
   }
   const kept = new Set(told.order);
   for (const row of [...table.children]) if (!kept.has(row.dataset.case)) row.remove();
