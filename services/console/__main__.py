@@ -29,10 +29,11 @@ def build(host: Host) -> Service:
         return mint_assertion(key, asker, AUDIENCE, machine_now())
 
     sign_in: SignIn = host.settings.sign_in
+    services = HttpServices(host.service_urls, sign)
     desk = Desk(
         engine=engine,
         vault=host.vault,
-        services=HttpServices(host.service_urls, sign),
+        services=services,
         has_demo_people=host.has_demo_people,
         is_demo=host.is_demo,
         is_https=host.public_url.startswith("https://"),
@@ -46,5 +47,6 @@ def build(host: Host) -> Service:
         timers={},
         routes=api.ROUTES,
         sessions=api.session_hook(desk),
+        closing=[services.close],
         notes={"sign-in": OPEN} if host.has_demo_people else {},
     )

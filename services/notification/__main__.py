@@ -53,6 +53,7 @@ def build(host: Host, *, gateway: Gateway | None = None) -> Service:
         timer_check=usecases.check_timers,
         timer_cases=usecases.timer_cases,
         measure=partial(usecases.measure, desk),
+        closing=[way.close for way in (desk.gateway, desk.mail, desk.webhooks) if way is not None],
         notes={} if has_provider else {"sms": UNSET},
     )
 

@@ -65,6 +65,7 @@ class Service:
     `sessions` signs people in (the console's cookies); `before_locations` is what it does about a location before its copy is renewed;
     `timer_check` is what the auditor of timers asks it, `timer_cases` whose cases its timers' subjects are;
     `say_again` says every row of its compacted topics anew, in the version it has, and answers how many, for a broker that lost them.
+    `closing`: what lets go of connections to others, once everything else has ended.
     `notes`: what does not work as usual here and why, by a short name; told at the start and at `/readyz?verbose`."""
 
     engine: Engine
@@ -79,6 +80,7 @@ class Service:
     timer_check: Check | None = None
     timer_cases: CasesOf | None = None
     say_again: Callable[[], Awaitable[int]] | None = None
+    closing: Sequence[Callable[[], Awaitable[None]]] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -186,6 +186,8 @@ class Process:
             await asyncio.wait_for(self._drained(), 2.0)
         for r in self.running.values():
             await _cancel(list(r.tasks.values()))
+            for close in r.service.closing:
+                await close()
 
     async def _stop_consumers(self) -> None:
         for r in self.running.values():

@@ -58,6 +58,8 @@ async def test_several_cases_are_picked_confirmed_and_taken_on_together(amends: 
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Take 2 cases on?")).to_be_visible()
     await pictured(page, "many-confirm")
+    # Where the page opens, the button has the focus.
+    await expect(page.get_by_role("button", name="Take 2 cases on")).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("status").first).to_contain_text("2 cases are yours now.")
     await expect(page.get_by_label(f"Pick {cases[0]['reference']}")).to_have_count(0)
