@@ -77,6 +77,7 @@ async def _page(
         audits=[audit for audit in asked if audit.items],
         away=[audit.service for audit in found if audit.items is None],
         silent=[audit.service for audit in found if audit.is_silent],
+        yet_to_look=[audit.service for audit in found if audit.is_to_look],
         checked=_checked(asked),
         how_many=NUMBERS[len(asked)],
         said=said,

@@ -26,8 +26,13 @@ class Audited:
 
     @property
     def is_silent(self) -> bool:
-        """It answers, but nobody has looked at its timers for a while."""
-        return self.items is not None and (self.seconds_ago is None or self.seconds_ago > SILENT_SECONDS)
+        """It answers, but nobody has looked at its timers for a while. One that has just started has yet to look, and is not silent."""
+        return self.items is not None and self.seconds_ago is not None and self.seconds_ago > SILENT_SECONDS
+
+    @property
+    def is_to_look(self) -> bool:
+        """It answers, and has not looked since it started."""
+        return self.items is not None and self.seconds_ago is None
 
 
 async def audits(desk: Desk, asker: Asker, machine_now: datetime) -> list[Audited]:

@@ -77,6 +77,14 @@ async def test_a_service_that_does_not_answer_or_does_not_look_is_said(world: Wo
     assert "doubled in five services; checked 3 min ago" in page
 
 
+async def test_a_service_that_has_just_started_has_yet_to_look_and_is_no_alarm(world: World) -> None:
+    told(world)
+    world.services.answers["/v1/timers/restitution"]["checked_at"] = None
+    _, page = await shown(world)
+    assert "Restitution: not looked at since the start" in page
+    assert "more than a minute" not in page and "Nothing is overdue" not in page
+
+
 async def test_what_fired_early_is_noted_with_a_reason_and_only_so(world: World) -> None:
     early = finding("early", kind="notice")
     told(world, early, service="notification")
