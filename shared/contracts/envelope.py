@@ -4,11 +4,11 @@ Called by the outbox (which adds the envelope) and the consumer (which reads it)
 Invariant: an event's class is found by its type alone, and a newer producer's unknown fields never break an older reader.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
 
 
@@ -34,8 +34,7 @@ class Event(Contract):
 E = TypeVar("E", bound=Event, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True, gc=False):
     """CloudEvents attributes. `time` is business time; the day of `id` (UUIDv7) is machine time."""
 
     id: UUID
@@ -46,9 +45,8 @@ class Envelope:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fact(Generic[E]):
-    """An event as a listener gets it."""
+class Fact(Struct, Generic[E], frozen=True, gc=False):
+    """An event as a listener gets it. Structs, not dataclasses: there is one of each for every event heard, at a tenth of the cost."""
 
     envelope: Envelope
     event: E

@@ -5,7 +5,7 @@ Invariant: `time_of(new_id())` is the machine's time of minting, which is what t
 """
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from shared.kernel.clock import machine_now
@@ -15,6 +15,10 @@ _READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1"})
 _REFERENCES = 32**5
 # Odd and of no small order: consecutive cases get references that do not look alike, and no two get the same before 33.5 million.
 _SPREAD, _START = 19_088_743, 7_654_321
+# What tells a UUIDv7: its version and its variant, and where they stand.
+_MARKS, _MARKED = 0xF << 76 | 0b11 << 62, 0x7 << 76 | 0b10 << 62
+_DAY_MILLIS = 86_400_000
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 def new_id() -> UUID:
@@ -25,16 +29,25 @@ def new_id() -> UUID:
 def uuid7_at(at: datetime) -> UUID:
     """A UUIDv7 of the given instant; the rest is random."""
     millis = int(at.timestamp() * 1000)
-    tail = secrets.randbits(74)
-    value = millis << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & ((1 << 62) - 1)
-    return UUID(int=value)
+    tail = int.from_bytes(secrets.token_bytes(10), "big")
+    return UUID(int=(millis << 80 | tail) & ~_MARKS | _MARKED)
 
 
 def time_of(value: UUID) -> datetime:
     """When a UUIDv7 was minted, in UTC. Raises ValueError for any other kind of UUID."""
-    if value.version != 7:
+    if value.int & _MARKS != _MARKED:
         raise ValueError(f"{value} is no UUIDv7")
     return datetime.fromtimestamp((value.int >> 80) / 1000, UTC)
+
+
+def day_of(value: UUID) -> date:
+    """The day of `time_of(value)`, of what is known to be a UUIDv7."""
+    return date.fromordinal(_EPOCH + (value.int >> 80) // _DAY_MILLIS)
+
+
+def first_of(day: date) -> int:
+    """The number (`UUID.int`) that every UUIDv7 minted on `day` or later is above, and every one minted earlier below."""
+    return (day.toordinal() - _EPOCH) * _DAY_MILLIS << 80
 
 
 def reference(number: int) -> str:

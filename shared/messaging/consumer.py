@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -66,8 +66,7 @@ class Batch:
     parked_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A record and what it says (the record itself where its use case reads it)."""
 
     record: Record
@@ -198,14 +197,14 @@ class Engine:
         """
         items: list[Item] = []
         bad: list[ToPark] = []
-        legs = Legs(self.name)
+        legs, remembered = Legs(self.name), inbox.remembered()
         for record in batch.records:
             if foreign:
                 items.append(Item(record, legs.of_record(record)))
                 continue
             try:
                 fact = legs.of_fact(read(record))
-                if batch.parked_id is None and inbox.is_too_old(fact):
+                if batch.parked_id is None and fact.envelope.id.int not in remembered:
                     raise Poison(
                         "too-old", "minted before what the inbox remembers, or in the future; its effect cannot be told from a repeat"
                     )

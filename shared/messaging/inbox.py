@@ -12,7 +12,7 @@ from uuid import UUID
 from shared.contracts.envelope import Event, Fact
 from shared.db import Connection, Pool
 from shared.kernel.clock import machine_now
-from shared.kernel.ids import time_of
+from shared.kernel.ids import day_of, first_of, time_of
 
 KEPT: Final = timedelta(days=14)
 # Partitions are made this far ahead; a producer's clock may be off by less.
@@ -44,23 +44,27 @@ where isleaf and relid <> 'outbox'::regclass
 """
 
 
-def is_too_old(fact: Fact[Event]) -> bool:
-    """Whether its inbox row may be gone, so that it cannot be told from a repeat; or so far ahead that it has no partition."""
-    return not has_partition(fact.envelope.id)
+def remembered() -> range:
+    """The ids, by their number (`UUID.int`), for which the inbox has a row and will have it for a while.
+
+    The row of one before may be gone, so that it cannot be told from a repeat; one behind has no partition.
+    """
+    today = machine_now().date()
+    return range(first_of(today - KEPT + timedelta(days=1)), first_of(today + AHEAD))
 
 
 def has_partition(ce_id: UUID) -> bool:
     """Whether the inbox has, and will have for a while, a row for this id."""
     try:
-        minted, today = time_of(ce_id).date(), machine_now().date()
+        time_of(ce_id)
     except ValueError:
         return False
-    return today - KEPT < minted < today + AHEAD
+    return ce_id.int in remembered()
 
 
 async def admit(conn: Connection, topic: str, facts: Sequence[Fact[Event]]) -> tuple[set[str], set[str]]:
     """The ids (text) that are new, and the keys that wait behind a parked event."""
-    ids = {fact.envelope.id: time_of(fact.envelope.id).date() for fact in facts}
+    ids = {fact.envelope.id: day_of(fact.envelope.id) for fact in facts}
     keys = list({fact.envelope.subject for fact in facts})
     rows = await conn.fetch(ADMIT, list(ids), list(ids.values()), topic, keys)
     return {r["found"] for r in rows if r["is_fresh"]}, {r["found"] for r in rows if not r["is_fresh"]}

@@ -42,8 +42,8 @@ def count(tx: Transaction) -> None:
 
 
 def _row(said: Said, at: datetime) -> tuple[UUID, str, str, str, datetime, bytes, str | None]:
-    event, body = said.event, said.event.model_dump_json(exclude_none=True).encode()
+    event, key, body = said.event, said.event.key, said.event.model_dump_json(exclude_none=True).encode()
     # The key travels as a header too.
-    if (size := len(body) + 2 * len(event.key.encode())) > BYTES_MAX:
+    if (size := len(body) + 2 * len(key.encode())) > BYTES_MAX:
         raise Poison("too-large", f"{event.type_name} would be {size:,} bytes; {BYTES_MAX:,} are the most")
-    return new_id(), event.topic, event.key, event.type_name, at, body, said.traceparent
+    return new_id(), event.topic, key, event.type_name, at, body, said.traceparent

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from shared.db import DATABASE_DOWN, Connection, Pool
 from shared.kernel.clock import machine_now
-from shared.kernel.ids import new_id, time_of
+from shared.kernel.ids import day_of, new_id
 from shared.messaging.inbox import has_partition
 from shared.messaging.records import Record
 from shared.telemetry import logs
@@ -101,7 +101,7 @@ async def park(conn: Connection, service: str, rows: Sequence[ToPark]) -> None:
         return
     now = machine_now()
     columns = [_row(p, now) for p in rows]
-    known = {r.ce_id: time_of(r.ce_id).date() for r in (p.record for p in rows) if r.ce_id is not None and has_partition(r.ce_id)}
+    known = {r.ce_id: day_of(r.ce_id) for r in (p.record for p in rows) if r.ce_id is not None and has_partition(r.ce_id)}
     arrays = [list(column) for column in zip(*columns, strict=True)]
     seen: set[tuple[UUID | None, bytes]] = set()
     first = []

@@ -4,8 +4,10 @@ Called by the consumer and the timers' loop. Invariant: while traces are off, fa
 through untouched, and a record of a foreign sender gets a trace at most.
 """
 
-from dataclasses import replace
+import dataclasses
 from typing import Any
+
+from msgspec.structs import replace
 
 from shared.contracts.envelope import Event, Fact
 from shared.messaging.records import Record
@@ -37,7 +39,7 @@ class Legs:
         if not is_on() or timer.traceparent is None:
             return timer
         on = self._start(f"{self._service} wakes for {timer.kind}", timer.traceparent, **{"amends.timer": timer.name})
-        return replace(timer, traceparent=on)
+        return dataclasses.replace(timer, traceparent=on)
 
     def _start(self, name: str, traceparent: str, **attributes: str) -> str | None:
         leg = Leg(name, traceparent, CONSUMER, {"amends.service": self._service, **attributes})

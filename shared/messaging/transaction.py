@@ -6,7 +6,7 @@ Called by every use case. Invariant: state, events, timers and audit rows are wr
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from shared.contracts.envelope import Event, Fact
 from shared.db import Connection
@@ -26,8 +26,7 @@ class FactFailed(Exception):
         self.fact = fact
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """An event on its way to the outbox, with the trace of what caused it."""
 
     event: Event
