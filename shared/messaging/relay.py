@@ -1,4 +1,4 @@
-"""The relay: reads the outbox between two snapshots and sends it, in order, with several sends in flight.
+"""The relay: reads the outbox between two snapshots and sends it, in order, in batches of its own with several in flight.
 
 One per service (advisory lock), fenced by an epoch. Woken in-process after a commit; a slow poll is the safety net. Invariants: what is due
 is what the new snapshot sees and the old one did not, in `seq` order, so nothing is skipped when transactions commit out of order; the
@@ -7,16 +7,18 @@ lost its log it goes back (`hold`, `rewind`): no relay runs while it is held, an
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
 
 from shared.contracts.envelope import Envelope
 from shared.contracts.flow import TOPICS
@@ -100,6 +102,13 @@ class Position:
     last_seq: int
 
 
+class Sent(NamedTuple):
+    """A batch on its way to one partition: so many events; `arrival` answers with the offset of the first."""
+
+    arrival: "asyncio.Future[Any]"
+    events: int
+
+
 class Relay:
     """See the module. `sent` is (topic, partition) → the offset after the last acknowledged event, for whoever waits until all is quiet."""
 
@@ -107,7 +116,7 @@ class Relay:
         self._service, self._pool, self._servers, self._wake = service, pool, bootstrap_servers, wake
         self.sent: dict[tuple[str, int], int] = {}
         self.is_idle = False
-        self._in_flight: deque[tuple[Position, list[asyncio.Future[Any]]]] = deque()
+        self._in_flight: deque[tuple[Position, list[Sent]]] = deque()
         self._reached = Position("1:1:", None, 0)
         self._epoch, self._retold = 0, "1:1:"
         self._log = logs.get("relay", service=service)
@@ -187,8 +196,9 @@ class Relay:
             before = position
             rows, position = await self._read(conn, before)
             if position != before:
-                self._in_flight.append((position, [await self._send(producer, row) for row in rows if not row["is_retold"]]))
-            self._reached = reached = await self._acknowledged(self._reached, must=sum(len(f) for _, f in self._in_flight) > IN_FLIGHT_MAX)
+                self._in_flight.append((position, await self._send(producer, [row for row in rows if not row["is_retold"]])))
+            are_many = sum(sent.events for _, sends in self._in_flight for sent in sends) > IN_FLIGHT_MAX
+            self._reached = reached = await self._acknowledged(self._reached, must=are_many)
             now = machine_now()
             if reached != kept and (now - kept_at).total_seconds() > KEEP_POSITION_EVERY:
                 if await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, self._epoch) != "UPDATE 1":
@@ -212,7 +222,8 @@ class Relay:
             return False
         woken = asyncio.ensure_future(self._wake.wait())
         try:
-            done, _ = await asyncio.wait([woken, *self._in_flight[0][1]], timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
+            arrivals = [sent.arrival for sent in self._in_flight[0][1]]
+            done, _ = await asyncio.wait([woken, *arrivals], timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
         finally:
             woken.cancel()
         return not done
@@ -231,33 +242,63 @@ class Relay:
         last = rows[-1]["seq"] if rows else at.last_seq
         return rows, replace(at, last_seq=last) if len(rows) == CHUNK else Position(at.upto, None, last)
 
-    async def _send(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> "asyncio.Future[Any]":
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> list[Sent]:
+        """Each partition's rows in their order, in as few batches as hold them; one that waits for its turn keeps the next waiting."""
+        counts = {topic: len(await producer.partitions_for(topic)) for topic in {row["topic"] for row in rows}}
+        places: dict[tuple[str, int], list[asyncpg.Record]] = defaultdict(list)
+        for row in rows:
+            topic: str = row["topic"]
+            places[topic, partition_of(row["key"].encode(), counts[topic])].append(row)
+        return [sent for (topic, partition), mine in places.items() for sent in await self._send_to(producer, topic, partition, mine)]
+
+    async def _send_to(self, producer: AIOKafkaProducer, topic: str, partition: int, rows: Sequence[asyncpg.Record]) -> list[Sent]:
+        sends: list[Sent] = []
+        left = deque(rows)
+        while left:
+            batch, legs = producer.create_batch(), []
+            while left:
+                leg, headers = self._headers_of(left[0])
+                if batch.append(timestamp=None, key=left[0]["key"].encode(), value=left[0]["body"], headers=headers) is None:
+                    break
+                left.popleft()
+                legs += [leg] if leg else []
+            assert batch.record_count(), "the first of a batch always fits"
+            sent = Sent(await producer.send_batch(batch, topic, partition=partition), batch.record_count())
+            for leg in legs:
+                sent.arrival.add_done_callback(leg.end)
+            sends.append(sent)
+        return sends
+
+    def _headers_of(self, row: asyncpg.Record) -> tuple[traces.Leg | None, list[tuple[str, bytes]]]:
         # From the writing to the acknowledgement: what waits in the outbox is seen waiting.
         leg, traceparent = None, row["traceparent"]
         if traces.is_on() and traceparent is not None:
             noted = {"amends.event_id": str(row["event_id"]), "amends.topic": row["topic"]}
             leg = traces.Leg(f"{self._service} relays {row['type']}", traceparent, traces.PRODUCER, noted, since=row["created_at"])
             traceparent = leg.traceparent
-        envelope = Envelope(row["event_id"], row["type"], f"amends/{self._service}", row["at"], row["key"], traceparent)
-        sent: asyncio.Future[Any] = await producer.send(row["topic"], row["body"], key=row["key"].encode(), headers=headers_of(envelope))
-        if leg is not None:
-            sent.add_done_callback(leg.end)
-        return sent
+        return leg, headers_of(Envelope(row["event_id"], row["type"], f"amends/{self._service}", row["at"], row["key"], traceparent))
 
     async def _acknowledged(self, reached: Position, *, must: bool) -> Position:
         """Move past every chunk that is acknowledged; wait for the first where `must`. Raises the KafkaError of a failed send."""
         while self._in_flight:
             position, sends = self._in_flight[0]
-            if not must and not all(send.done() for send in sends):
+            if not must and not all(sent.arrival.done() for sent in sends):
                 break
             must = False
-            for done in await asyncio.gather(*sends):
+            for done, (_, events) in zip(await asyncio.gather(*(sent.arrival for sent in sends)), sends, strict=True):
                 place = (done.topic, done.partition)
-                self.sent[place] = max(self.sent.get(place, 0), done.offset + 1)
-                EVENTS_RELAYED.labels(self._service, done.topic).inc()
+                self.sent[place] = max(self.sent.get(place, 0), done.offset + events)
+                EVENTS_RELAYED.labels(self._service, done.topic).inc(events)
             self._in_flight.popleft()
             reached = position
         return reached
+
+
+@lru_cache(maxsize=4096)
+def partition_of(key: bytes, count: int) -> int:
+    """Which of `count` partitions a key belongs to: the same as Kafka's own producers would choose."""
+    hashed: int = murmur2(key)
+    return (hashed & 0x7FFFFFFF) % count
 
 
 @asynccontextmanager

@@ -52,6 +52,11 @@ class Log:
                 self.lines.append((r.key.decode(), ce_id, r.value.decode().partition('"root_order_id":"')[2].partition('"')[0]))
         return self.lines
 
+    async def ends(self) -> dict[tuple[str, int], int]:
+        """Where each partition ends."""
+        ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        return {(place.topic, place.partition): end for place, end in ends.items()}
+
     async def words(self, count: int, seconds: float = 30) -> list[Line]:
         """Once `count` different events have come."""
 
@@ -222,6 +227,21 @@ async def test_a_whole_number_of_chunks_is_followed_by_what_came_meanwhile(bed: 
     finally:
         relay.CHUNK = whole  # type: ignore[misc]
         await running.cut()
+
+
+async def test_what_is_too_much_for_one_batch_goes_in_several_in_its_order(bed: Bed, kafka: str, log: Log) -> None:
+    """Method: four keys, of which each partition's events are several times what the broker takes at once; each ends where it was told."""
+    words = [f"{n}-" + "w" * 300_000 for n in range(40)]
+    for n, word in enumerate(words):
+        await bed.say(incident(f"K{n % 4}", word))
+    running = Running(bed, kafka)
+    lines = await log.words(len(words))
+    await eventually(lambda: running.relay.is_idle)
+    ends = await log.ends()
+    await running.cut()
+    for k in range(4):
+        assert [word for key, _, word in lines if key == f"K{k}"] == words[k::4]
+    assert len(running.relay.sent) > 1 and all(ends[place] == offset for place, offset in running.relay.sent.items())
 
 
 async def test_a_backlog_is_read_in_bounded_pieces(bed: Bed, kafka: str, log: Log) -> None:

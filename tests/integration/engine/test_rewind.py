@@ -1,7 +1,9 @@
 """A relay that is set back, on the real broker: what was said since then goes out again in its order, also beside a running one."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -99,11 +101,11 @@ async def test_of_a_compacted_topic_only_what_the_table_told_goes_out(bed: Bed, 
     relay = Relay(NAME, bed.pool, kafka, bed.engine.relay_wake)
     real = relay._send
 
-    async def send(producer: object, row: dict[str, str]) -> "asyncio.Future[object]":
-        sent.append((row["key"], row["type"]))
-        return await real(producer, row)  # type: ignore[arg-type]
+    async def send(producer: Any, rows: Sequence[Any]) -> Any:
+        sent.extend((row["key"], row["type"]) for row in rows)
+        return await real(producer, rows)
 
-    relay._send = send  # type: ignore[method-assign,assignment]
+    relay._send = send  # type: ignore[method-assign]
     task = asyncio.create_task(relay.run())
     await eventually(lambda: relay.is_idle)
     task.cancel()

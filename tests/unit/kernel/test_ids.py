@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.kernel.ids import CROCKFORD, is_reference, new_id, normal_reference, reference, time_of, uuid7_at
+from shared.kernel.ids import CROCKFORD, day_of, first_of, is_reference, new_id, normal_reference, reference, time_of, uuid7_at
 
 pytestmark = pytest.mark.unit
 LAST = 32**5 - 1
@@ -26,6 +26,13 @@ def test_ids_sort_by_their_time(age: timedelta, millis: int) -> None:
     assert abs(time_of(uuid7_at(at)) - at) <= timedelta(milliseconds=1)
     later = min(at + timedelta(milliseconds=millis), datetime(9999, 12, 31, tzinfo=UTC))
     assert uuid7_at(at).int < uuid7_at(later + timedelta(milliseconds=1)).int
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 29), timezones=st.just(UTC)))
+def test_the_first_number_of_a_day_parts_ids_by_the_day_of_their_minting(at: datetime) -> None:
+    value, day = uuid7_at(at), at.date()
+    assert day_of(value) == time_of(value).date() == day
+    assert first_of(day) < value.int < first_of(day + timedelta(days=1))
 
 
 @pytest.mark.parametrize("value", [uuid4(), UUID(int=0), UUID("ffffffff-ffff-7fff-bfff-ffffffffffff")])
