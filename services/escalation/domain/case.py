@@ -1,6 +1,6 @@
 """The case, its plan and its targets as values, and `Turn`: one decision in the making."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -185,7 +185,7 @@ class Case:
 
     def target(self, milestone: Milestone) -> Target | None:
         """The running segment's target of a milestone."""
-        return next((target for target in self.current if target.milestone == milestone), None)
+        return next((target for target in self.targets if target.milestone == milestone and target.segment == self.segment), None)
 
     @property
     def is_live(self) -> bool:
@@ -214,6 +214,11 @@ class Store:
     shifts_change_at: datetime | None = None
     named: tuple[str, ...] = ()
     turns: Mapping[str, int] = field(default_factory=dict)
+    # What began here, by what it was counted from (`clock.begin`). Lives as long as this value, which is one transaction; a copy with other
+    # hours begins without it.
+    begun: dict[Hashable, tuple[tuple[Target, ...], tuple[Schedule, ...]]] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
 
 
 def open_due(case: Case, store: Store, start: datetime, seconds: int, *, is_elapsed: bool = False) -> datetime:
@@ -221,7 +226,7 @@ def open_due(case: Case, store: Store, start: datetime, seconds: int, *, is_elap
 
     Elapsed time for a store that never opens, so that no case is without a deadline.
     """
-    pauses = [(pause.starts_at, pause.ends_at) for pause in case.pauses]
+    pauses = _stood(case)
     if is_elapsed:
         return due_at(ALWAYS, start, seconds, pauses)
     try:
@@ -232,7 +237,7 @@ def open_due(case: Case, store: Store, start: datetime, seconds: int, *, is_elap
 
 def open_before(case: Case, store: Store, due: datetime, seconds: int, *, is_elapsed: bool = False) -> datetime:
     """The last moment with so much open time (or elapsed time) to go before `due`, the case's pauses left out."""
-    pauses = [(pause.starts_at, pause.ends_at) for pause in case.pauses]
+    pauses = _stood(case)
     if is_elapsed:
         return before(ALWAYS, due, seconds, pauses)
     try:
@@ -244,8 +249,11 @@ def open_before(case: Case, store: Store, due: datetime, seconds: int, *, is_ela
 def elapsed_percent(case: Case, target: Target, store: Store, now: datetime) -> int:
     """How much of a target's time is gone, pauses left out, floored; for display only."""
     calendar = ALWAYS if target.is_elapsed else store.calendar
-    pauses = [(pause.starts_at, pause.ends_at) for pause in case.pauses]
-    return open_seconds(calendar, target.starts_at, now, pauses) * 100 // max(target.open_seconds, 1)
+    return open_seconds(calendar, target.starts_at, now, _stood(case)) * 100 // max(target.open_seconds, 1)
+
+
+def _stood(case: Case) -> Sequence[tuple[datetime, datetime]]:
+    return [(pause.starts_at, pause.ends_at) for pause in case.pauses] if case.pauses else ()
 
 
 class Turn:
@@ -256,6 +264,7 @@ class Turn:
         self._events: list[CaseEvent] = []
         self._timers: list[Timer] = []
         self._is_touched = False
+        self._subject = str(case.case_id)
 
     def change(self, **fields: Any) -> None:
         """The case with these fields."""
@@ -295,14 +304,14 @@ class Turn:
         return open_due(self.case, self.store, start, seconds, is_elapsed=is_elapsed)
 
     def schedule(self, kind: str, name: str, generation: int, at: datetime | None, **data: Any) -> None:
-        self._timers.append(Schedule(kind, str(self.case.case_id), name, generation, at, data))
+        self._timers.append(Schedule(kind, self._subject, name, generation, at, data))
 
     def cancel(self, kind: str, reason: str, name: str | None = None, generation: int | None = None) -> None:
-        self._timers.append(Cancel(kind, str(self.case.case_id), reason, name, generation))
+        self._timers.append(Cancel(kind, self._subject, reason, name, generation))
 
     def decision(self) -> Decision[Case]:
         """What came of it. A change that nobody else needs to hear of gets a version too, so that an ETag never lies."""
-        if (self._is_touched or self.case != self.before) and not self._events:
+        if not self._events and (self._is_touched or self.case != self.before):
             self.change(version=self.case.version + 1)
         return Decision(self.case, tuple(self._events), tuple(self._timers))
 

@@ -15,7 +15,7 @@ from services.escalation.domain.case import UNMET, Case, Pause, Store, Target, T
 from shared.calendars import open_seconds
 from shared.contracts import cases as say
 from shared.contracts.cases import Milestone, TargetState
-from shared.kernel.decision import Decision
+from shared.kernel.decision import Decision, Schedule
 from shared.kernel.errors import Rejected
 
 MILESTONES: tuple[Milestone, ...] = ("acknowledge", "contact", "action", "resolve")
@@ -27,7 +27,24 @@ MET_BY: dict[str, tuple[Milestone, ...]] = {
 
 def arm(turn: Turn, starts_at: datetime) -> None:
     """The targets of the case's running segment, with their timers; the update begins with the first contact."""
-    turn.change(targets=(*turn.case.targets, *_begin(turn, MILESTONES, starts_at)))
+    turn.change(targets=(*turn.case.targets, *begin(turn, starts_at)))
+
+
+def begin(turn: Turn, starts_at: datetime) -> tuple[Target, ...]:
+    """The targets that `arm` adds, with their timers.
+
+    Cases that begin at one store at one moment by the same plan, as those of a batch do, get the same: it is counted for the first.
+    """
+    case, begun = turn.case, turn.store.begun
+    plan = (tuple(case.plan.seconds.items()), case.plan.elapsed, case.plan.warn_percents, case.plan.warn_before_seconds)
+    counted_from = (starts_at, case.segment, case.pauses, case.paused_reason is None, plan)
+    if counted_from not in begun:
+        first = Turn(case, turn.store, turn.now)
+        begun[counted_from] = _begin(first, MILESTONES, starts_at), tuple(t for t in first.decision().timers if isinstance(t, Schedule))
+    targets, timers = begun[counted_from]
+    for timer in timers:
+        turn.schedule(timer.kind, timer.name, timer.generation, timer.due_at)
+    return targets
 
 
 def replan(turn: Turn) -> None:

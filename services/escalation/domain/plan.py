@@ -7,7 +7,7 @@ Invariant: every version is proved whole when it is loaded and one is in force f
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, Self, get_args
 
 from services.escalation.domain import rungs
@@ -26,6 +26,8 @@ POLICIES: Final = (*TABLES, "ladder")
 MILESTONES: Final[tuple[Milestone, ...]] = get_args(Milestone)
 MAY_BE_LEFT_OUT: Final = ("action", "update")
 REPEATS_MAX = 1000
+# A plan is a few kilobytes; incidents are of a few kinds.
+PLANS_KEPT: Final = 512
 MINUTE = 60
 DAY = 86_400
 
@@ -48,9 +50,9 @@ class Facts:
         return cls(incident.incident_type, incident.is_dispute, repeats, incident.catalyst, incident.channel, incident.payer_class)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Policies:
-    """The tables a case is planned by. Build with `load`."""
+    """The tables a case is planned by, once read never changed. Build with `load`."""
 
     severity: Versions
     sla: Versions
@@ -80,19 +82,7 @@ class Policies:
 
     def plan_for(self, facts: Facts, on: date) -> Plan:
         """The plan that these facts alone would give a case opened on a day of its store."""
-        severity = _only(
-            self.severity.in_force(on), {name: getattr(facts, name) for name in ("incident_type", "is_dispute", "repeat_count")}
-        )
-        asked = {
-            "incident_type": facts.incident_type,
-            "severity": severity.outputs["severity"],
-            "catalyst": facts.catalyst,
-            "channel": facts.channel,
-            "payer": facts.payer,
-            "repeat_count": facts.repeat_count,
-        }
-        ladder = self.ladders.in_force(on)[severity.outputs["severity"]]
-        return _plan(_only(self.sla.in_force(on), asked), severity, _budgets(self.pauses.in_force(on)), ladder)
+        return _planned(self, facts, on)
 
     def promise_rule(self, what: PromiseKind, on: date) -> Rule:
         """What the policy of a day says of a kind of promise."""
@@ -101,6 +91,24 @@ class Policies:
     def plan_by_worst(self, found: Sequence[Facts], on: date) -> Plan:
         """The plan of a case with all these incidents, the first one first: the worst decides, the earlier one among equals."""
         return min((self.plan_for(facts, on) for facts in found), key=lambda plan: plan.severity)
+
+
+@lru_cache(maxsize=PLANS_KEPT)
+def _planned(policies: Policies, facts: Facts, on: date) -> Plan:
+    """What `Policies.plan_for` says. The tables of one process never change, so equal facts of a day are asked once."""
+    severity = _only(
+        policies.severity.in_force(on), {name: getattr(facts, name) for name in ("incident_type", "is_dispute", "repeat_count")}
+    )
+    asked = {
+        "incident_type": facts.incident_type,
+        "severity": severity.outputs["severity"],
+        "catalyst": facts.catalyst,
+        "channel": facts.channel,
+        "payer": facts.payer,
+        "repeat_count": facts.repeat_count,
+    }
+    ladder = policies.ladders.in_force(on)[severity.outputs["severity"]]
+    return _plan(_only(policies.sla.in_force(on), asked), severity, _budgets(policies.pauses.in_force(on)), ladder)
 
 
 def _plan(sla: Match, severity: Match, budgets: dict[str, int], ladder: Ladder) -> Plan:

@@ -47,10 +47,9 @@ def open_case(
         lab=incident.lab,
     )
     turn = Turn(blank, store, now)
-    clock.arm(turn, now)
-    contact = turn.case.target("contact")
-    if contact is not None and contact.due_at is not None:
-        turn.change(promised_contact_by=contact.due_at)
+    targets = clock.begin(turn, now)
+    contact_by = next((target.due_at for target in targets if target.milestone == "contact"), None)
+    turn.change(targets=targets, promised_contact_by=contact_by or now)
     page, how = ladder.first_page(turn)
     turn.page(say.CaseOpened, page, how, incident=incident, next_contact_by=turn.case.promised_contact_by)
     return turn.decision()

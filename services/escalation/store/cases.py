@@ -3,15 +3,16 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from pydantic import TypeAdapter
 
 from services.escalation.domain.case import Case
 from services.escalation.domain.plan import Facts
-from services.escalation.store.rows import CASE, COLUMNS, NAMES, case_of, columns
+from services.escalation.store.rows import COLUMNS, NAMES, case_of, columns
 from shared.contracts.cases import CaseEvent, CaseOpened, IncidentAttached, Paging
 from shared.contracts.incidents import Incident
 from shared.db import Connection
@@ -20,6 +21,7 @@ from shared.kernel.errors import Transient
 _FACTS: Final = TypeAdapter(Facts)
 # What every event repeats and the case's own row has; the targets stay, for they are what the clock is explained from.
 _REPEATED: Final = (set(CaseEvent.model_fields) | {"incident"}) - {"targets"}
+_REPEATED_AND_PAGE: Final = _REPEATED | {"page"}
 LOCK_OPEN: Final = f"""
 -- The cases that are not closed of these patients or orders, locked.
 select {COLUMNS} from cases where belongs_to = any($1::text[]) and status <> 'closed' order by case_id for update
@@ -141,14 +143,14 @@ async def save(conn: Connection, cases: Collection[Case], events: Sequence[CaseE
     if not cases:
         return
     try:
-        await conn.execute(SAVE, [CASE.dump_python(case, mode="json") for case in cases])
+        await conn.execute(SAVE, list(cases))
     except asyncpg.UniqueViolationError as error:
         raise Transient("another case was opened for the same patient meanwhile", retry_in=0.1) from error
     if events:
         rows = [(e.case_id, e.version, e.type_name, e.at, e.by, _told(e)) for e in events]
         await conn.execute(ADD_EVENTS, *columns(rows))
     incidents = [
-        (e.incident.incident_id, e.case_id, e.incident.incident_type, e.at, _FACTS.dump_python(Facts.of(e.incident), mode="json"))
+        (e.incident.incident_id, e.case_id, e.incident.incident_type, e.at, Facts.of(e.incident))
         for e in events
         if isinstance(e, CaseOpened | IncidentAttached)
     ]
@@ -187,7 +189,7 @@ async def live_after(conn: Connection, locations: Sequence[str], after: tuple[st
     return [(row["location_id"], row["case_id"]) for row in await conn.fetch(LIVE_AFTER, list(locations), *after, limit)]
 
 
-def _told(event: CaseEvent) -> dict[str, Any]:
+def _told(event: CaseEvent) -> msgspec.Raw:
     """What an event says besides what the case's row has. A page is told by whom it woke."""
-    told = event.model_dump(mode="json", exclude=_REPEATED)
-    return told if isinstance(event, Paging) and event.page else {name: value for name, value in told.items() if name != "page"}
+    is_page = isinstance(event, Paging) and event.page
+    return msgspec.Raw(event.model_dump_json(exclude=_REPEATED if is_page else _REPEATED_AND_PAGE).encode())

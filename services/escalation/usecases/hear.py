@@ -103,12 +103,12 @@ async def take_notices(desk: Desk, tx: Transaction, facts: Sequence[Fact[Event]]
 async def _open_book(desk: Desk, tx: Transaction, incidents: Sequence[Incident]) -> Book:
     """Everything the batch needs, in five reads however many incidents there are."""
     open_cases = await store.lock_open(tx.conn, {incident.belongs_to for incident in incidents})
-    missing = sorted({incident.belongs_to for incident in incidents} - open_cases.keys())
+    missing = {incident.belongs_to for incident in incidents} - open_cases.keys()
     numbers = await store.numbers(tx.conn, len(missing))
     locations = {incident.location_id for incident in incidents}
     return Book(
         open=open_cases,
-        fresh={name: (new_id(), reference(number)) for name, number in zip(missing, numbers, strict=True)},
+        fresh={name: (new_id(), reference(number)) for name, number in zip(sorted(missing), numbers, strict=True)},
         known=await store.known_incidents(tx.conn, incidents),
         load=await store.load(tx.conn, {i.location_id for i in incidents if i.belongs_to in missing}) if missing else {},
         stores=await stores(tx.conn, open_cases.values(), locations, desk.policies.ladders.all()),

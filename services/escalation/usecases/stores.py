@@ -27,9 +27,17 @@ class Stores:
     turns: dict[str, int] | None = None
     left: frozenset[str] = frozenset()
     taken: set[str] = field(default_factory=set)
+    # As `at` told them: the cases of one store and moment are decided on one value.
+    seen: dict[tuple[str, datetime], Store] = field(default_factory=dict)
 
     def at(self, location_id: str, moment: datetime) -> Store:
         """A location with whoever is on duty at `moment`. Raises Unready where the directory has not told of it yet."""
+        place = self.seen.get((location_id, moment))
+        if place is None:
+            place = self.seen[location_id, moment] = self._look(location_id, moment)
+        return place
+
+    def _look(self, location_id: str, moment: datetime) -> Store:
         location, people = self.locations.get(location_id), self.people.get(location_id)
         if location is None:
             raise Unready(f"location {location_id}")

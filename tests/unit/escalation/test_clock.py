@@ -9,7 +9,8 @@ from services.escalation.domain import clock, commands, explain, take, warning
 from services.escalation.domain.case import elapsed_percent
 from shared.calendars import Calendar
 from shared.contracts.incidents import Incident
-from tests.unit.escalation.bench import SHOP, WEEK, Bench, at, code_of, incident, plan_of, said
+from shared.kernel.ids import new_id, reference
+from tests.unit.escalation.bench import MON_9, SHOP, WEEK, Bench, at, code_of, incident, plan_of, said
 
 pytestmark = pytest.mark.unit
 
@@ -201,3 +202,21 @@ def test_7_a_warning_that_was_given_is_not_given_again() -> None:
     bench.run(at(9, 15))
     again = warning.warn(bench.case, "acknowledge", "50", 1, SHOP, at(9, 16))
     assert again.is_empty and again.state == bench.case
+
+
+@pytest.mark.parametrize("kind", ["order_remade", "repeat_visit"])
+def test_cases_that_begin_together_get_what_each_would_get_alone(kind: str) -> None:
+    """A batch shares one value of the store, on which the first case's targets are kept: the others differ by their subject alone."""
+    together, patients = replace(SHOP), ("P-1", "P-2", "P-3")
+    for patient in patients:
+        found = incident(kind, patient_ref=patient)
+        number = new_id()
+        shared, alone = (
+            take.open_case(found, plan_of(found), number, reference(1), store, {}, MON_9) for store in (together, replace(SHOP))
+        )
+        assert shared == alone
+        assert {timer.subject for timer in shared.timers} == {str(number)}
+    assert len(together.begun) == 1
+    elsewhere = replace(together, calendar=Calendar("America/Chicago", WEEK))
+    counted_anew = take.open_case(incident(kind), plan_of(incident(kind)), new_id(), reference(1), elsewhere, {}, MON_9)
+    assert counted_anew.state.targets[0].due_at != shared.state.targets[0].due_at
