@@ -5,9 +5,11 @@ parked by a committed transaction; a database that is down parks nothing; an une
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -42,7 +44,7 @@ Writer = Callable[[Transaction], Awaitable[None]]
 # An unexpected exception may be a passing one: this many tries, this far apart, before the event is parked.
 TRIES: Final = 3
 BETWEEN_TRIES: Final = 0.2
-BACKOFF_MAX: Final = 5.0
+BACKOFF_MAX: Final = 2.0
 # Within one minute: more parked than this, and more than this share of what came in, and the consumer stops instead of emptying the topic.
 PARK_LIMIT: Final = 200
 PARK_SHARE: Final = 0.2
@@ -93,6 +95,8 @@ class Engine:
         # end. Only where there is one process; two with one name would put each other out.
         self.member: str | None = None
         self.relay_wake, self.timers_wake = asyncio.Event(), asyncio.Event()
+        # How long the loop of the timers sleeps (business time), None while it is awake: what is set for later need not wake it.
+        self.timers_until: datetime | None = None
         # topic → the handler as registered by `listen`, and the types it passes over; (topic, partition) → the next offset not done.
         self.handlers: dict[str, Callable[[Batch], Awaitable[None]]] = {}
         self.passed_over: dict[str, frozenset[bytes]] = {}
@@ -157,7 +161,7 @@ class Engine:
     def _committed(self, tx: Transaction) -> None:
         if tx.said:
             self.relay_wake.set()
-        if tx.timers:
+        if tx.has_timer_until(self.timers_until):
             self.timers_wake.set()
         outbox.count(tx)
         for _, rejected in tx.rejections:
@@ -368,15 +372,11 @@ class Engine:
         BATCH_SECONDS.labels(self.name, topic).observe(seconds)
         if len(items) > len(fresh):
             EVENTS_REPEATED.labels(self.name, topic).inc(len(items) - len(fresh))
-        by_type: dict[str, int] = {}
-        now = machine_now()
-        for item in fresh:
-            kind = item.fact.envelope.type if isinstance(item.fact, Fact) else "ingress"
-            by_type[kind] = by_type.get(kind, 0) + 1
+        by_type = Counter(item.fact.envelope.type if isinstance(item.fact, Fact) else "ingress" for item in fresh)
         for kind, count in by_type.items():
             EVENTS_TAKEN.labels(self.name, topic, kind).inc(count)
         if fresh and isinstance(fresh[0].fact, Fact):
-            EVENT_AGE_SECONDS.labels(self.name, topic).observe(max((now - time_of(fresh[0].fact.envelope.id)).total_seconds(), 0))
+            EVENT_AGE_SECONDS.labels(self.name, topic).observe(max((machine_now() - time_of(fresh[0].fact.envelope.id)).total_seconds(), 0))
 
 
 def _away(error: BaseException) -> Transient:

@@ -117,7 +117,8 @@ class Relay:
         self.sent: dict[tuple[str, int], int] = {}
         self.is_idle = False
         self._in_flight: deque[tuple[Position, list[Sent]]] = deque()
-        self._reached = Position("1:1:", None, 0)
+        self._reached = self._kept = Position("1:1:", None, 0)
+        self._kept_at = machine_now()
         self._epoch, self._retold = 0, "1:1:"
         self._log = logs.get("relay", service=service)
 
@@ -189,7 +190,8 @@ class Relay:
             raise
 
     async def _relay(self, conn: Any, producer: AIOKafkaProducer, position: Position) -> None:
-        self._reached, kept, kept_at = position, position, machine_now()
+        self._reached = self._kept = position
+        self._kept_at = machine_now()
         while True:
             self.is_idle = False
             self._wake.clear()
@@ -197,36 +199,45 @@ class Relay:
             rows, position = await self._read(conn, before)
             if position != before:
                 self._in_flight.append((position, await self._send(producer, [row for row in rows if not row["is_retold"]])))
-            are_many = sum(sent.events for _, sends in self._in_flight for sent in sends) > IN_FLIGHT_MAX
-            self._reached = reached = await self._acknowledged(self._reached, must=are_many)
-            now = machine_now()
-            if reached != kept and (now - kept_at).total_seconds() > KEEP_POSITION_EVERY:
-                if await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, self._epoch) != "UPDATE 1":
-                    raise Fenced
-                kept, kept_at = reached, now
-            if position == before:
-                if await self._is_slow_poll() and await conn.fetchval(EPOCH) != self._epoch:
-                    raise Fenced
-            elif 1 < len(rows) < CHUNK:
+            await self._move(conn, must=sum(sent.events for _, sends in self._in_flight for sent in sends) > IN_FLIGHT_MAX)
+            if len(rows) == CHUNK:
+                continue
+            if len(rows) > 1:
                 # One event alone goes at once; where several come, the next ones are worth gathering.
                 await asyncio.sleep(GATHER)
+            if await self._is_slow_poll(conn) and await conn.fetchval(EPOCH) != self._epoch:
+                raise Fenced
 
-    async def _is_slow_poll(self) -> bool:
-        """Rest until woken, until something in flight is acknowledged, or until the slow poll: True then."""
-        if not self._in_flight:
-            self.is_idle = not self._wake.is_set()
-            try:
-                await asyncio.wait_for(self._wake.wait(), POLL)
-            except TimeoutError:
-                return True
-            return False
-        woken = asyncio.ensure_future(self._wake.wait())
+    async def _is_slow_poll(self, conn: Any) -> bool:
+        """Rest until a commit wakes it, or until the slow poll: True then. What is acknowledged meanwhile is no reason to read again."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + POLL
+        while self._in_flight and not self._wake.is_set():
+            pending = next((sent.arrival for sent in self._in_flight[0][1] if not sent.arrival.done()), None)
+            if pending is not None:
+                woken = asyncio.ensure_future(self._wake.wait())
+                try:
+                    done, _ = await asyncio.wait([woken, pending], timeout=until - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    woken.cancel()
+                if not done:
+                    return True
+            await self._move(conn)
+        self.is_idle = not self._wake.is_set()
         try:
-            arrivals = [sent.arrival for sent in self._in_flight[0][1]]
-            done, _ = await asyncio.wait([woken, *arrivals], timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            woken.cancel()
-        return not done
+            await asyncio.wait_for(self._wake.wait(), until - loop.time())
+        except TimeoutError:
+            return True
+        return False
+
+    async def _move(self, conn: Any, *, must: bool = False) -> None:
+        """Past what is acknowledged, and keep the position now and then. Raises Fenced where a newer relay has taken over."""
+        self._reached = reached = await self._acknowledged(self._reached, must=must)
+        now = machine_now()
+        if reached != self._kept and (now - self._kept_at).total_seconds() > KEEP_POSITION_EVERY:
+            if await conn.execute(KEEP, reached.since, reached.upto, reached.last_seq, self._epoch) != "UPDATE 1":
+                raise Fenced
+            self._kept, self._kept_at = reached, now
 
     async def _read(self, conn: Any, at: Position) -> tuple[list[asyncpg.Record], Position]:
         if at.upto is None:

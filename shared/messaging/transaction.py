@@ -90,6 +90,11 @@ class Transaction:
         """The trace goes on from what caused this, else from the fact that `decide_each` is at, else from the request under way."""
         return (cause.traceparent if cause is not None else None) or self._deciding or current_traceparent()
 
+    def has_timer_until(self, until: datetime | None) -> bool:
+        """Whether it set a timer that is due by `until` or by now; any timer where `until` is None."""
+        last = until and max(until, self.now)
+        return any(last is None or (isinstance(t, Schedule) and t.due_at is not None and t.due_at <= last) for t in self.timers)
+
     def audit(self, actor: str, action: str, subject: str, data: Mapping[str, Any] | None = None) -> None:
         """Record who did what to which thing; no words, names or numbers of patients."""
         self.audited.append(Audited(actor, action, subject, data or {}))

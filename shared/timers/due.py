@@ -9,7 +9,7 @@ its timers would wait behind every request and text of a busy service, for secon
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from shared.db import DATABASE_DOWN, Lent, Pool, is_gone
@@ -85,10 +85,11 @@ class Loop:
             while True:
                 try:
                     self._engine.timers_wake.clear()
+                    self._engine.timers_until = None
                     await self._keep_lane()
-                    fired = await self.once()
+                    read = await self.once()
                     backoff = BACKOFF
-                    if not fired:
+                    if read < BATCH:
                         await self._sleep()
                 except DOWN as error:
                     self._log.warning("timers wait", error=type(error).__name__, retry_in=backoff)
@@ -113,12 +114,16 @@ class Loop:
         return self._lane or self._engine.pool
 
     async def _sleep(self) -> None:
+        """Until the next is due; not at all where one is by now."""
         soonest: datetime | None = await self._database.fetchval(NEXT_DUE)
-        seconds = SLEEP_MAX
+        seconds, now = SLEEP_MAX, self._engine.clock.now()
+        rate = getattr(self._engine.clock, "rate", 1.0)
         if soonest is not None:
-            rate = getattr(self._engine.clock, "rate", 1.0)
-            away = (soonest - self._engine.clock.now()).total_seconds()
-            seconds = min(max(away / rate, 0.001), SLEEP_MAX) if rate > 0 else SLEEP_MAX
+            if soonest <= now:
+                return
+            seconds = min(max((soonest - now).total_seconds() / rate, 0.001), SLEEP_MAX) if rate > 0 else SLEEP_MAX
+        # What is set for later than this is found by the next look.
+        self._engine.timers_until = now + timedelta(seconds=seconds * rate)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._engine.timers_wake.wait(), seconds)
 
