@@ -200,7 +200,8 @@ class Relay:
             if position != before:
                 self._in_flight.append((position, await self._send(producer, [row for row in rows if not row["is_retold"]])))
             await self._move(conn, must=sum(sent.events for _, sends in self._in_flight for sent in sends) > IN_FLIGHT_MAX)
-            if len(rows) == CHUNK:
+            if len(rows) == CHUNK or before.upto is not None:
+                # What was committed while a pair was read is woken for no more.
                 continue
             if len(rows) > 1:
                 # One event alone goes at once; where several come, the next ones are worth gathering.

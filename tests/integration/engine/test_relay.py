@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, ClassVar
 
+import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -124,8 +125,11 @@ async def writer(bed: Bed, number: int, each: int, said: dict[str, list[str]]) -
         bed.engine.relay_wake.set()
 
 
-async def test_writers_that_commit_out_of_order_lose_nothing_and_keep_each_keys_order(bed: Bed, kafka: str, log: Log) -> None:
-    """Goal: none missed, none doubled, order per key. Method: 24 writers overlap, while the relay reads in small chunks."""
+async def test_writers_that_commit_out_of_order_lose_nothing_and_keep_each_keys_order(
+    bed: Bed, kafka: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: none missed, none doubled, order per key. Method: 24 writers overlap, while the relay reads in small chunks and polls never."""
+    monkeypatch.setattr(relay, "POLL", 3600.0)
     relay.CHUNK, whole = 7, relay.CHUNK  # type: ignore[misc]
     running = Running(bed, kafka)
     said: dict[str, list[str]] = {}
@@ -227,6 +231,27 @@ async def test_a_whole_number_of_chunks_is_followed_by_what_came_meanwhile(bed: 
     finally:
         relay.CHUNK = whole  # type: ignore[misc]
         await running.cut()
+
+
+async def test_what_is_said_alone_is_read_once(bed: Bed, kafka: str, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: neither an acknowledgement nor the send is a reason to read the outbox again."""
+    monkeypatch.setattr(relay, "POLL", 3600.0)
+    running = Running(bed, kafka)
+    await eventually(lambda: running.relay.is_idle)
+    reads = []
+    read = running.relay._read
+
+    async def counted(conn: Any, at: relay.Position) -> Any:
+        reads.append(at)
+        return await read(conn, at)
+
+    monkeypatch.setattr(running.relay, "_read", counted)
+    for n in range(3):
+        await bed.say(incident("K1", f"{n}"))
+        await log.words(n + 1)
+        await eventually(lambda: running.relay.is_idle)
+    assert len(reads) == 3
+    await running.cut()
 
 
 async def test_what_is_too_much_for_one_batch_goes_in_several_in_its_order(bed: Bed, kafka: str, log: Log) -> None:

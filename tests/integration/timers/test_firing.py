@@ -266,3 +266,21 @@ async def test_the_loop_goes_on_with_another_connection_when_its_own_is_lost(wor
         await eventually(lambda: world.names() == ["before", "after"], within_seconds=10)
     finally:
         running.cancel()
+
+
+async def test_only_what_is_due_before_its_next_look_wakes_the_loop(world: World) -> None:
+    """Goal: a case's deadlines of tomorrow cost no look; what is due by now does, also where the clock was moved while the loop slept."""
+    engine = world.bed.engine
+    running = asyncio.create_task(world.loop.run())
+    try:
+        await eventually(lambda: engine.timers_until is not None)
+        await world.set(Schedule("deadline", "S", "tomorrow", 0, NOON + timedelta(days=1)), Cancel("other", "S", "nothing there"))
+        assert not engine.timers_wake.is_set()
+        world.bed.clock.jump_to(NOON + MINUTE)
+        await world.set(Schedule("deadline", "S", "now", 0, NOON + MINUTE))
+        assert engine.timers_wake.is_set() or world.names() == ["now"]
+        await eventually(lambda: world.names() == ["now"])
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
