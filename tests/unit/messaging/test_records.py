@@ -1,17 +1,18 @@
 """Whatever the bytes, reading a record answers a fact or says why not, and the park gives back every byte."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.envelope import Fact
-from shared.contracts.incidents import INCIDENTS
+from shared.contracts.envelope import Envelope, Fact
+from shared.contracts.incidents import INCIDENTS, Incident, IncidentReported
 from shared.kernel.errors import Poison, Rejected, Transient, Unready
 from shared.kernel.ids import new_id
 from shared.messaging.parked import ToPark, _row
-from shared.messaging.records import Record, read
+from shared.messaging.records import Record, headers_of, read
 from shared.messaging.transaction import FactFailed, Transaction
 
 pytestmark = pytest.mark.unit
@@ -46,6 +47,24 @@ def test_parking_keeps_every_byte_and_no_key_is_too_long_for_its_index(record: R
 def test_long_keys_that_differ_stay_apart() -> None:
     keys = {Record(INCIDENTS, 0, 0, b"k" * 5000 + bytes([n]), None, ()).order_key for n in range(10)}
     assert len(keys) == 10
+
+
+def test_what_one_listener_has_read_the_next_gets_as_it_is() -> None:
+    """Goal: four services of one process read each case's event once. Method: the same bytes elsewhere, and bytes that differ a little."""
+    at = datetime(2026, 11, 23, 17, tzinfo=UTC)
+    said = IncidentReported(
+        incident=Incident(
+            incident_id=new_id(), incident_type="repeat_visit", catalyst="fit_adjustment", location_id="store-12", root_order_id="o-1",
+            occurred_at=at, reported_at=at,
+        )
+    )  # fmt: skip
+    headers = tuple(headers_of(Envelope(new_id(), said.type_name, "test", at, said.key)))
+    body = said.model_dump_json().encode()
+    first, again, other = (
+        read(Record(INCIDENTS, n, n, b"o-1", bytes(value), headers)).event
+        for n, value in enumerate([bytearray(body), bytearray(body), body.replace(b"o-1", b"o-2")])
+    )
+    assert again is first == said != other
 
 
 class TestDecideEach:
