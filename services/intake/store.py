@@ -7,13 +7,20 @@ orders, so two transactions never count the same trips at once.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
 from services.intake.domain import History, Order, Problem, Visit
 from shared.contracts.incidents import Incident
 from shared.db import Connection, Pool
+from shared.kernel.errors import Transient
 
+_ORDER: Final = """order_id, root_order_id, state, state_at, promised_at, promise_at, location_id, location_at, patient_ref, patient_at,
+    lab, product, placed_at, watched_until, generation, late_for"""
+_ORDERS_GIVEN: Final = """unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::text[],
+    $8::timestamptz[], $9::text[], $10::timestamptz[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::int[],
+    $16::timestamptz[])"""
 ADMIT: Final = """
 -- Store each event once by (source, id), in one order for everybody; which of them are new.
 insert into events_received (event_id, source, id, type, location_id, patient_ref, order_id, at, raw)
@@ -37,23 +44,15 @@ select r.source, r.id, r.code, r.detail, r.errors, $6 from unnest($1::text[], $2
 on conflict (source, id) do update set code = excluded.code, detail = excluded.detail, errors = excluded.errors, at = excluded.at,
     times = events_refused.times + 1
 """
-ROOTS: Final = """
--- The root orders that these orders belong to, as far as they are known.
-select order_id, root_order_id from orders where order_id = any($1::text[])
-"""
-ENSURE: Final = """
--- A row to lock for each order that nobody has told of yet.
-insert into orders (order_id, root_order_id) select o, o from unnest($1::text[]) as o order by o on conflict do nothing
-"""
 LOCK: Final = """
--- Lock these orders in one order for everybody.
-select order_id, root_order_id from orders where order_id = any($1::text[]) order by order_id for update
+-- Lock these orders and the roots they are known to have, in one order for everybody.
+select order_id, root_order_id from orders
+where order_id = any($1::text[] || array(select root_order_id from orders where order_id = any($1::text[])))
+order by order_id for update
 """
-ORDERS: Final = """
+ORDERS: Final = f"""
 -- Every order of these roots.
-select order_id, root_order_id, state, state_at, promised_at, promise_at, location_id, location_at, patient_ref, patient_at, lab,
-    product, placed_at, watched_until, generation, late_for
-from orders where root_order_id = any($1::text[])
+select {_ORDER} from orders where root_order_id = any($1::text[])
 """
 VISITS: Final = """
 -- Every trip for these roots, with the root in front.
@@ -64,16 +63,18 @@ REMAKES: Final = """
 -- How often each of these roots was remade.
 select root_order_id, count(*)::int as remakes from remakes where root_order_id = any($1::text[]) group by root_order_id
 """
-SAVE_ORDERS: Final = """
+ADD_ORDERS: Final = f"""
+-- Orders that nobody had told of; whoever else tells of one first makes this one row short.
+insert into orders ({_ORDER})
+select * from {_ORDERS_GIVEN} on conflict do nothing
+"""
+SAVE_ORDERS: Final = f"""
 -- The orders as they are now; the rows are locked and there.
 update orders o set root_order_id = n.root_order_id, state = n.state, state_at = n.state_at, promised_at = n.promised_at,
     promise_at = n.promise_at, location_id = n.location_id, location_at = n.location_at, patient_ref = n.patient_ref,
     patient_at = n.patient_at, lab = n.lab, product = n.product, placed_at = n.placed_at, watched_until = n.watched_until,
     generation = n.generation, late_for = n.late_for
-from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::timestamptz[],
-    $9::text[], $10::timestamptz[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::int[], $16::timestamptz[])
-    as n (order_id, root_order_id, state, state_at, promised_at, promise_at, location_id, location_at, patient_ref, patient_at, lab,
-    product, placed_at, watched_until, generation, late_for)
+from {_ORDERS_GIVEN} as n ({_ORDER})
 where o.order_id = n.order_id
 """
 MOVE_VISITS: Final = """
@@ -245,45 +246,57 @@ async def refuse(conn: Connection, refusals: Mapping[tuple[str, str], Problem], 
         await conn.execute(REFUSE, *(list(column) for column in zip(*rows, strict=True)), at)
 
 
-async def lock_histories(conn: Connection, mentioned: Collection[str]) -> dict[str, History]:
-    """Lock the histories of all orders mentioned, made where nobody told of them: order or root id → history, shared where it is one root.
+async def lock_histories(
+    conn: Connection, mentioned: Collection[str], looked_back_at: Collection[str] = ()
+) -> tuple[dict[str, History], set[str]]:
+    """Lock the histories of all orders mentioned: order or root id → history, shared where it is one root; and the orders that are new.
 
+    Trips and remakes are read of the histories of `looked_back_at` only.
     Locks in the order of ids; what turns out to belong to a root not yet locked is locked in a further round (a deadlock with somebody
-    who does the same is the database's to find, and the transaction is tried again).
+    who does the same is the database's to find, and the transaction is tried again). An order that nobody told of has no row to lock: it
+    is written by `save_histories`, where two who tell of it at once meet.
     """
     wanted = set(mentioned)
-    if not wanted:
-        return {}
-    wanted |= {row["root_order_id"] for row in await conn.fetch(ROOTS, sorted(wanted))}
     roots: dict[str, str] = {}
     while wanted - set(roots):
-        await conn.execute(ENSURE, sorted(wanted))
-        roots = {row["order_id"]: row["root_order_id"] for row in await conn.fetch(LOCK, sorted(wanted))}
-        wanted |= set(roots.values())
-    histories = await _read_histories(conn, set(roots.values()))
-    return {order_id: histories[root] for order_id, root in roots.items()}
+        roots = dict.fromkeys(wanted, "") | {row["order_id"]: row["root_order_id"] for row in await conn.fetch(LOCK, sorted(wanted))}
+        wanted = set(roots) | set(filter(None, roots.values()))
+    new = {order_id for order_id, root in roots.items() if not root}
+    histories = {order_id: History(order_id, {order_id: Order(order_id, order_id)}) for order_id in new}
+    histories |= await _read_histories(conn, set(roots.values()) - {""}, {roots[order_id] for order_id in looked_back_at} - {""})
+    return {order_id: histories[root or order_id] for order_id, root in roots.items()}, new
 
 
-async def _read_histories(conn: Connection, roots: Collection[str]) -> dict[str, History]:
-    names = sorted(roots)
-    orders: dict[str, dict[str, Order]] = {root: {} for root in names}
-    for row in await conn.fetch(ORDERS, names):
+async def _read_histories(conn: Connection, roots: Collection[str], whole: Collection[str]) -> dict[str, History]:
+    if not roots:
+        return {}
+    orders: dict[str, dict[str, Order]] = {root: {} for root in roots}
+    visits: dict[str, list[Visit]] = {root: [] for root in roots}
+    remakes: dict[str, int] = {}
+    for row in await conn.fetch(ORDERS, sorted(roots)):
         orders[row["root_order_id"]][row["order_id"]] = Order(*row)
-    visits: dict[str, list[Visit]] = {root: [] for root in names}
-    for row in await conn.fetch(VISITS, names):
-        visits[row[0]].append(Visit(*tuple(row)[1:]))
-    remakes = {row["root_order_id"]: row["remakes"] for row in await conn.fetch(REMAKES, names)}
-    return {root: History(root, orders[root], tuple(visits[root]), remakes.get(root, 0)) for root in names}
+    if whole:
+        for row in await conn.fetch(VISITS, sorted(whole)):
+            visits[row[0]].append(Visit(*tuple(row)[1:]))
+        remakes = {row["root_order_id"]: row["remakes"] for row in await conn.fetch(REMAKES, sorted(whole))}
+    return {root: History(root, orders[root], tuple(visits[root]), remakes.get(root, 0)) for root in roots}
 
 
-async def save_histories(conn: Connection, orders: Iterable[Order], absorbed: Mapping[str, str]) -> None:
-    """Write the orders that changed, and move what belonged to `absorbed` roots (old root → root)."""
+async def save_histories(conn: Connection, orders: Iterable[Order], new: Collection[str], absorbed: Mapping[str, str]) -> None:
+    """Write the orders that are `new` or changed, and move what belonged to `absorbed` roots (old root → root).
+
+    Raises Transient where somebody else told of a new order meanwhile: tried again, it is read and locked.
+    """
     rows = sorted(orders, key=lambda order: order.order_id)
-    if rows:
-        await conn.execute(SAVE_ORDERS, *_columns(rows, len(fields(Order))))
-    if absorbed:
-        await conn.execute(MOVE_VISITS, list(absorbed), list(absorbed.values()))
-        await conn.execute(MOVE_REMAKES, list(absorbed), list(absorbed.values()))
+    added, changed = [row for row in rows if row.order_id in new], [row for row in rows if row.order_id not in new]
+    if added and await conn.execute(ADD_ORDERS, *_columns(added, len(fields(Order)))) != f"INSERT 0 {len(added)}":
+        raise Transient("an order was told of twice at once", retry_in=0.05)
+    if changed:
+        await conn.execute(SAVE_ORDERS, *_columns(changed, len(fields(Order))))
+    if moved := [(was, root) for was, root in absorbed.items() if was not in new]:
+        columns = [list(column) for column in zip(*moved, strict=True)]
+        await conn.execute(MOVE_VISITS, *columns)
+        await conn.execute(MOVE_REMAKES, *columns)
 
 
 async def add_visits(conn: Connection, visits: Sequence[tuple[str, Visit]]) -> None:
@@ -380,5 +393,7 @@ def _columns(rows: Sequence[Any], width: int) -> list[list[Any]]:
 
     A jsonb value in a column is an object, never a list: asyncpg takes a list of lists for an array of two dimensions.
     """
-    names = [field.name for field in fields(rows[0])] if rows else []
-    return [[getattr(row, name) for row in rows] for name in names] or [[] for _ in range(width)]
+    if not rows:
+        return [[] for _ in range(width)]
+    values = attrgetter(*(field.name for field in fields(rows[0])))
+    return [list(column) for column in zip(*map(values, rows), strict=True)]

@@ -90,6 +90,11 @@ class _Session(asyncpg.Connection):
         return ""
 
 
+# Every statement of a service goes by a key. A connection plans one once and keeps the plan until the table is analyzed: made while the
+# table was empty it would read all of it, and hold each row against each of a thousand keys, after it has filled. So no plan may.
+_SETTINGS: Final = {"idle_in_transaction_session_timeout": "60000", "enable_seqscan": "off"}
+
+
 async def open_pool(dsn: str, *, schema: str, size: int = 8) -> Pool:
     """A pool on `schema` with up to `size` connections. Raises one of `DATABASE_DOWN` where nothing answers."""
     return await asyncpg.create_pool(
@@ -100,7 +105,7 @@ async def open_pool(dsn: str, *, schema: str, size: int = 8) -> Pool:
         connection_class=_Session,
         command_timeout=60,
         timeout=10,
-        server_settings={"search_path": schema, "application_name": f"amends-{schema}", "idle_in_transaction_session_timeout": "60000"},
+        server_settings={"search_path": schema, "application_name": f"amends-{schema}", **_SETTINGS},
     )
 
 

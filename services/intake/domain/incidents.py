@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self, get_args
+from typing import Any, Final, Literal, Self, get_args
 from uuid import UUID
 
 from services.intake.domain.orders import History, Order, Visit, deadline, heard, watched, window_of
@@ -20,6 +20,7 @@ from shared.contracts.ingress import (
     Catalyst,
     ComplaintSubmitted,
     MoneyBack,
+    OrderPlaced,
     OrderRemade,
     PosData,
     PosEvent,
@@ -28,6 +29,7 @@ from shared.contracts.ingress import (
 from shared.kernel.decision import Decision, Timer
 
 Status = Literal["accepted", "unattributed"]
+ORDINARY: Final = "Events of this kind are no incident by themselves."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,11 @@ class Verdict:
     why: str | None = None
     visit: Visit | None = None
     is_remake: bool = False
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether there is no more to be kept of the event than that it came: who asks later is told `ORDINARY`."""
+        return self.status == "accepted" and self.incident is None and self.why == ORDINARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +139,12 @@ def report(
     )
     told = (IncidentReported(incident=incident),) if status == "accepted" else ()
     return Decision(Verdict(history, status, incident, None if told else _NOBODY, visit, is_remake), told, timers)
+
+
+def looks_back(event: PosEvent) -> bool:
+    """Whether what an event amounts to hangs on the trips and remakes before it; else `report` may be given a history without them."""
+    data = event.data
+    return isinstance(data, VisitCheckedIn | OrderRemade) or (isinstance(data, OrderPlaced) and data.root_order_id is not None)
 
 
 def when_late(
@@ -253,4 +266,4 @@ def _why_nothing(rules: Rules, event: PosEvent, visit: Visit | None, history: Hi
         return f"Trip {count} for this order within {rules.within.days} days; an incident from the {rules.from_trip}rd on."
     if isinstance(event.data, VisitCheckedIn) and event.data.reason in rules.trip_reasons:
         return "A trip for no order that is named; trips are counted for each order."
-    return "Events of this kind are no incident by themselves."
+    return ORDINARY

@@ -90,11 +90,10 @@ def _holds(value: str, known: str | None, at: datetime, known_at: datetime | Non
 def _consents(known: tuple[Consent, ...], given: tuple[ConsentGiven, ...], phone: str | None, at: datetime) -> tuple[Consent, ...]:
     newest = {consent.purpose: consent for consent in known}
     for consent in given:
-        now = Consent(purpose=consent.purpose, granted=consent.granted, at=consent.at, source=consent.source)
         before = newest.get(consent.purpose)
         # A recorded word beats the one that a number alone implies; of one instant a refusal beats a grant.
-        if before is None or before.source == GROUPS_WORD or (now.at, not now.granted) > (before.at, not before.granted):
-            newest[consent.purpose] = now
+        if before is None or before.source == GROUPS_WORD or (consent.at, not consent.granted) > (before.at, not before.granted):
+            newest[consent.purpose] = Consent(purpose=consent.purpose, granted=consent.granted, at=consent.at, source=consent.source)
     implied = newest.get("care")
     if phone and (implied is None or (implied.source == GROUPS_WORD and at < implied.at)):
         newest["care"] = Consent(purpose="care", granted=True, at=at, source=GROUPS_WORD)

@@ -77,7 +77,7 @@ class _Bad(Exception):
 
 def read_structured(value: object) -> Arrival:
     """An event of the JSON format, as Python values from a strict JSON reader. Never raises."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return Arrival(None, None, problem=Problem("invalid-event", "A CloudEvent is a JSON object.", (("", "not an object"),)))
     try:
         attributes = {name: item for name, item in value.items() if name not in ("data", "data_base64") and item is not None}
@@ -204,7 +204,7 @@ def _arrival(attributes: Mapping[str, object], data: object) -> Arrival:
     content_type = attributes.get("datacontenttype")
     if content_type is not None and not _JSON_TYPE.fullmatch(str(content_type)):
         raise _Bad(Problem("invalid-data", "The data of an event is JSON.", (("/datacontenttype", "must be a JSON media type"),)))
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         raise _Bad(Problem("invalid-data", "The data of an event is a JSON object.", (("/data", "must be an object"),)))
     encoded = _ENCODER.encode(data)
     try:

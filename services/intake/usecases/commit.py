@@ -38,8 +38,9 @@ async def submit(desk: Desk, arrivals: Sequence[Arrival]) -> list[Outcome]:
         raise Rejected(
             "too-many-requests", "More comes in than can be stored; none of this was taken, send it again.", headers={"retry-after": "2"}
         )
-    trace = traces.current_traceparent()
-    waiting = Waiting([replace(arrival, traceparent=trace) for arrival in arrivals], asyncio.get_running_loop().create_future())
+    if trace := traces.current_traceparent():
+        arrivals = [replace(arrival, traceparent=trace) for arrival in arrivals]
+    waiting = Waiting(arrivals, asyncio.get_running_loop().create_future())
     queue.waiting.append(waiting)
     if not queue.is_working:
         queue.is_working = True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from services.intake import store
+from services.intake import domain, store
 from services.intake.usecases.desk import Desk
 from shared import reference
 from shared.vault import Unreadable
@@ -61,7 +61,7 @@ def _accepted(row: Mapping[str, Any]) -> dict[str, Any]:
         "incident_id": incident and incident["incident_id"],
         "case": case,
         "case_id": case and case["case_id"],
-        "why": row["why"],
+        "why": row["why"] or (None if incident else domain.ORDINARY),
     }
 
 

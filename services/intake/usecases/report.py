@@ -4,7 +4,7 @@ Called by the group commit (HTTP) and by `hear.take_ingress` (Kafka). Invariant:
 not at all; a bad or repeated one changes nothing for its neighbours. Locks: patients, then events, then orders, each by id.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -40,6 +40,7 @@ class Book:
     histories: dict[str, History]
     root_of: dict[str, str]
     before: dict[str, Order]
+    new: set[str] = field(default_factory=set)
     absorbed: dict[str, str] = field(default_factory=dict)
     visits: list[Visit] = field(default_factory=list)
     remakes: list[tuple[UUID, PosEvent]] = field(default_factory=list)
@@ -94,21 +95,24 @@ async def report(
     return outcomes
 
 
-async def lock_book(tx: Transaction, order_ids: set[str]) -> Book:
-    """The book of all histories these orders are part of, locked."""
-    by_order = await store.lock_histories(tx.conn, order_ids)
+async def lock_book(tx: Transaction, order_ids: set[str], looked_back_at: Collection[str] = ()) -> Book:
+    """The book of all histories these orders are part of, locked; with trips and remakes where they are `looked_back_at`."""
+    by_order, new = await store.lock_histories(tx.conn, order_ids, looked_back_at)
     histories = {history.root_order_id: history for history in by_order.values()}
     before = {order.order_id: order for history in histories.values() for order in history.orders.values()}
     root_of = {order_id: order.root_order_id for order_id, order in before.items()}
-    return Book(histories, root_of, before)
+    return Book(histories, root_of, before, new)
 
 
 async def save_book(tx: Transaction, book: Book, words: Sequence[SealedWords] = ()) -> None:
     """Write what changed, set by set."""
     orders = [
-        order for history in book.histories.values() for order in history.orders.values() if order is not book.before.get(order.order_id)
+        order
+        for history in book.histories.values()
+        for order in history.orders.values()
+        if order is not book.before.get(order.order_id) or order.order_id in book.new
     ]
-    await store.save_histories(tx.conn, orders, book.absorbed)
+    await store.save_histories(tx.conn, orders, book.new, book.absorbed)
     await store.add_visits(tx.conn, [(book.root_of[visit.order_id], visit) for visit in book.visits])
     remakes = [(key, e.data.order_id, book.root_of[e.data.order_id], e.time) for key, e in book.remakes if isinstance(e.data, OrderRemade)]
     await store.add_remakes(tx.conn, remakes)
@@ -153,7 +157,8 @@ async def _take(
         assert arrival.event is not None
         patients.hear(arrival)
     people.settle_households(patients)
-    book = await lock_book(tx, {name for arrival, _ in events for name in _orders_named(arrival)})
+    looking_back = [arrival for arrival, _ in events if arrival.event and domain.looks_back(arrival.event)]
+    book = await lock_book(tx, _orders_named(arrival for arrival, _ in events), _orders_named(looking_back))
     await people.look_at(patients, tx, {history.patient_ref for history in book.histories.values() if history.patient_ref})
     calendars = await calendars_of(tx, book, places)
     became: list[Became] = []
@@ -165,7 +170,7 @@ async def _take(
         verdict = decision.state
         book.keep(verdict, event=arrival.event, event_id=event_id)
         incident_id = verdict.incident.incident_id if verdict.incident else None
-        if incident_id or verdict.status != "accepted" or verdict.why:
+        if not verdict.is_ordinary:
             became.append(Became(event_id, verdict.status, incident_id, verdict.why))
         words += _sealed_words(verdict, arrival.event, patients)
     await save_book(tx, book, words)
@@ -187,9 +192,9 @@ def _decide(
     return domain.report(desk.rules, history, event, ids, now=tx.now, calendars=calendars, patient=patient, joined=joined)
 
 
-def _orders_named(arrival: Arrival) -> list[str]:
-    data = arrival.event.data if arrival.event else None
-    return [name for name in (getattr(data, "order_id", None), getattr(data, "root_order_id", None)) if name]
+def _orders_named(arrivals: Iterable[Arrival]) -> set[str]:
+    told = [arrival.event.data for arrival in arrivals if arrival.event]
+    return {name for data in told for name in (getattr(data, "order_id", None), getattr(data, "root_order_id", None)) if name}
 
 
 def _sealed_words(verdict: Verdict, event: PosEvent, patients: Patients) -> list[SealedWords]:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from services.intake import domain, usecases
 from services.intake.usecases import commit
+from services.intake.usecases.desk import Queue
 from shared.contracts.incidents import INCIDENTS
 from shared.contracts.patients import PATIENTS
 from shared.kernel.ids import new_id
@@ -89,6 +92,24 @@ async def test_requests_at_once_share_transactions_and_count_each_trip_once(benc
     answers = await asyncio.gather(*(bench.post(visit("C-1", n / 10)) for n in range(20)))
     assert {answer.status_code for answer in answers} == {202}
     assert sorted(i["repeat_count"] for i in await incidents_of(bench, "C-1")) == list(range(3, 21))
+
+
+async def test_processes_that_tell_of_a_new_order_at_once_count_each_trip_once(bench: Bench) -> None:
+    """Goal: an order nobody told of has no row to lock, and still no trip is lost. Method: four queues, as of four processes, at once."""
+    desks = [replace(bench.desk, queue=Queue()) for _ in range(4)]
+    for n in range(5):
+        trips = [domain.read_structured(visit(f"M-{n}", days)) for days in range(4)]
+        outcomes = await asyncio.gather(*(usecases.submit(desk, [trip]) for desk, trip in zip(desks, trips, strict=True)))
+        assert [outcome.status for (outcome,) in outcomes] == ["accepted"] * 4
+        assert sorted(i["repeat_count"] for i in await incidents_of(bench, f"M-{n}")) == [3, 4]
+
+
+async def test_an_ordinary_event_says_why_it_is_nothing_without_a_word_kept_of_it(bench: Bench) -> None:
+    said = event("pos.order.received", order_id="O-1")
+    await bench.post(said)
+    assert (await bench.became(said))["why"] == domain.ORDINARY
+    ((kept,),) = await bench.rows("select why from events_received where source = $1 and id = $2", said["source"], said["id"])
+    assert kept is None
 
 
 async def test_a_patient_is_told_once_as_ciphertext_and_only_when_something_changed(bench: Bench) -> None:

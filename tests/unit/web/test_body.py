@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.kernel.errors import Rejected
+from shared.web import body
 from shared.web.body import DEPTH_LIMIT, read_bounded, read_json
 
 pytestmark = pytest.mark.unit
@@ -67,6 +69,25 @@ def test_what_only_looks_dangerous_is_read() -> None:
     assert read_json(b"[" * DEPTH_LIMIT + b"]" * DEPTH_LIMIT) is not None
     assert read_json(b"[" + b",".join([b"[]"] * 5000) + b"]") == [[]] * 5000
     assert read_json(b"[9223372036854775807, 1.10, 2e2]") == [2**63 - 1, Decimal("1.10"), Decimal("2E+2")]
+
+
+def test_the_quick_look_never_finds_fewer_levels_than_there_are() -> None:
+    """What is skipped without the walk must hold. Random bodies of brackets, quotes and escapes, beside the walk's own count."""
+    dice = random.Random(7)
+    for _ in range(3_000):
+        raw = b"".join(dice.choices([b"[", b"]", b"{", b"}", b'"', b"\\", b"u", b"[{", b"}]", b'""', b'"{"'], k=dice.randrange(40)))
+        depth = deepest = 0
+        for match in body._BRACKETS.finditer(raw):
+            depth += bool(match[1]) - bool(match[2])
+            deepest = max(depth, deepest)
+        found = body._most_levels(raw)
+        assert found >= deepest or b"\\" in raw.replace(b"\\u", b"u"), raw
+
+
+def test_a_batch_as_it_is_sent_needs_no_walk() -> None:
+    event = {"data": {"patient": {"name": "Zoë [née {Q}]", "consents": [{"purpose": "care"}, {"purpose": "survey"}]}}, "id": ""}
+    assert body._most_levels(json.dumps([event] * 1000).encode()) <= DEPTH_LIMIT
+    assert body._most_levels(json.dumps([event] * 1000, ensure_ascii=False).encode()) <= DEPTH_LIMIT
 
 
 def test_a_string_without_an_end_costs_linear_time() -> None:
