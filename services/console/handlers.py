@@ -1,4 +1,4 @@
-"""What the console is told: everything. One call each."""
+"""What the console is told: everything but incidents, which the cases that take them up tell of. One call each."""
 
 from functools import partial
 
@@ -7,7 +7,6 @@ from faststream.kafka import KafkaBroker
 from services.console import usecases
 from services.console.usecases import Desk
 from shared.contracts.cases import CASES
-from shared.contracts.incidents import INCIDENTS
 from shared.contracts.notices import NOTICES
 from shared.contracts.patients import PATIENTS
 from shared.contracts.restitutions import RESTITUTIONS
@@ -20,10 +19,6 @@ def subscribe(broker: KafkaBroker, desk: Desk) -> None:
     @listen(broker, desk.engine, PATIENTS)
     async def on_patient(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_patients, desk))
-
-    @listen(broker, desk.engine, INCIDENTS)
-    async def on_incident(batch: Batch) -> None:
-        await desk.engine.take(batch, partial(usecases.take_incidents, desk))
 
     @listen(broker, desk.engine, CASES)
     async def on_case(batch: Batch) -> None:

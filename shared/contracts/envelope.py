@@ -5,7 +5,7 @@ Invariant: an event's class is found by its type alone, and a newer producer's u
 """
 
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -65,8 +65,3 @@ def typed(events: tuple[type[Event], ...]) -> dict[str, type[Event]]:
             raise ValueError(f"{cls.type_name} is declared twice")
         found[cls.type_name] = cls
     return found
-
-
-def as_dict(event: Event) -> dict[str, Any]:
-    """The event's JSON object as Python values, for projections and timelines."""
-    return event.model_dump(mode="json", exclude_none=True)

@@ -35,7 +35,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     Topic(directory.STAFF, "directory", _EVERYBODY, (directory.StaffChanged,), is_single=True, compacted=True),
     Topic(directory.ACCESS, "directory", _EVERYBODY, (directory.AccessChanged,), is_single=True, compacted=True),
     Topic(patients.PATIENTS, "intake", ("escalation", "notification", "console"), patients.EVENTS, compacted=True),
-    Topic(incidents.INCIDENTS, "intake", ("escalation", "console"), incidents.EVENTS),
+    Topic(incidents.INCIDENTS, "intake", ("escalation",), incidents.EVENTS),
     Topic(cases.CASES, "escalation", ("intake", "restitution", "notification", "console"), cases.EVENTS),
     Topic(restitutions.RESTITUTIONS, "restitution", ("escalation", "notification", "console"), restitutions.EVENTS),
     Topic(notices.NOTICES, "notification", ("intake", "escalation", "restitution", "console"), notices.EVENTS),

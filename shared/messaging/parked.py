@@ -131,7 +131,7 @@ def at_in(seconds: float) -> datetime:
 class Redriver:
     """Tries parked events again: those that wait for another topic's row by itself, the others when a person asks for it."""
 
-    def __init__(self, service: str, pool: Pool, handler_of: Callable[[str], Callable[[Record, UUID], Awaitable[bool]] | None]) -> None:
+    def __init__(self, service: str, pool: Pool, handler_of: Callable[[str], Callable[[Record, UUID], Awaitable[bool]]]) -> None:
         self._service, self._pool, self._handler_of = service, pool, handler_of
         self._log = logs.get("redriver", service=service)
 
@@ -148,10 +148,7 @@ class Redriver:
         """One round; returns how many events went through."""
         done = 0
         for head in await self._pool.fetch(READY, machine_now(), 500):
-            handler = self._handler_of(head["topic"])
-            if handler is None:
-                continue
-            done += await self._key(head["topic"], head["key"], handler)
+            done += await self._key(head["topic"], head["key"], self._handler_of(head["topic"]))
         return done
 
     async def _key(self, topic: str, key: str, handler: Callable[[Record, UUID], Awaitable[bool]]) -> int:
@@ -185,6 +182,12 @@ async def redrive(pool: Pool | Connection, parked_id: UUID | None) -> int:
 async def is_waiting(pool: Pool, patience: timedelta) -> bool:
     """Whether something was parked within the last `patience` (machine time) that the engine goes on with by itself."""
     return bool(await pool.fetchval(WAITING, machine_now() - patience))
+
+
+async def unheard(pool: Pool, parked_id: UUID) -> bool:
+    """An event of a topic that the service hears no longer: tried again, it is done, for there is nothing it would do."""
+    await pool.execute(DONE, parked_id)
+    return True
 
 
 async def went_through(pool: Pool, parked_id: UUID) -> bool:

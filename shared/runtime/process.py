@@ -33,7 +33,7 @@ from shared.messaging.broker import (
 from shared.messaging.counter import check_counter
 from shared.messaging.inbox import keep_partitions
 from shared.messaging.measures import measure
-from shared.messaging.parked import Redriver, is_waiting, went_through
+from shared.messaging.parked import Redriver, is_waiting, unheard, went_through
 from shared.messaging.relay import Relay
 from shared.runtime.findings import findings_routes
 from shared.runtime.host import Host, Service
@@ -263,12 +263,12 @@ class Process:
         return checks
 
 
-def _redrive_handler(engine: Engine, topic: str) -> Callable[[Record, UUID], Awaitable[bool]] | None:
+def _redrive_handler(engine: Engine, topic: str) -> Callable[[Record, UUID], Awaitable[bool]]:
     handler = engine.handlers.get(topic)
-    if handler is None:
-        return None
 
     async def again(record: Record, parked_id: UUID) -> bool:
+        if handler is None:
+            return await unheard(engine.pool, parked_id)
         await handler(Batch([record], parked_id))
         return await went_through(engine.pool, parked_id)
 

@@ -100,4 +100,4 @@ def newest(events: Sequence[CaseEvent]) -> list[QueueRow]:
 
 
 def _with_promise(row: QueueRow, contact_by: datetime | None) -> QueueRow:
-    return replace(row, contact_by=contact_by) if contact_by is not None else row
+    return replace(row, contact_by=contact_by) if contact_by not in (None, row.contact_by) else row

@@ -1,12 +1,14 @@
 """Projections are written here: set-based, and a lower version than the one kept changes nothing."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from services.console.domain.queue import QueueRow
-from services.console.domain.timeline import Entry
 from shared.db import Connection
 
 SAVE_ROWS = """
@@ -36,7 +38,7 @@ select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::int[], $5::t
 on conflict do nothing
 """
 SAVE_INCIDENTS = """
--- What was reported; the case comes with whichever event knows it.
+-- What was reported, as the case that took it up tells it; a row from before may lack its case.
 insert into incidents as i (incident_id, case_id, incident_type, catalyst, location_id, channel, has_words, occurred_at)
 select incident_id, case_id, incident_type, catalyst, location_id, channel, has_words, occurred_at
 from jsonb_populate_recordset(null::incidents, $1) order by incident_id
@@ -76,16 +78,28 @@ on conflict do nothing
 """
 
 
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """One event of a case as it is to be kept; `data` is a JSON object."""
+
+    event_id: UUID
+    case_id: UUID
+    at: datetime
+    version: int
+    type: str
+    data: bytes
+
+
 async def save_rows(conn: Connection, rows: Sequence[QueueRow]) -> None:
     """Queue rows, one per case at most."""
     if rows:
-        await conn.execute(SAVE_ROWS, [asdict(row) for row in rows])
+        await conn.execute(SAVE_ROWS, rows)
 
 
-async def add_entries(conn: Connection, entries: Sequence[Entry]) -> None:
+async def add_entries(conn: Connection, entries: Sequence[NewEntry]) -> None:
     """Timeline rows."""
     if entries:
-        columns = zip(*((UUID(e.event_id), UUID(e.case_id), e.at, e.version, e.type, dict(e.data)) for e in entries), strict=True)
+        columns = zip(*((e.event_id, e.case_id, e.at, e.version, e.type, msgspec.Raw(e.data)) for e in entries), strict=True)
         await conn.execute(ADD_ENTRIES, *(list(column) for column in columns))
 
 

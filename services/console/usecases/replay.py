@@ -15,11 +15,10 @@ from typing import Any, Final
 
 from services.console.store import generation
 from services.console.usecases.desk import Bell
-from services.console.usecases.take import take_cases, take_incidents, take_notices, take_patients, take_restitutions
+from services.console.usecases.take import take_cases, take_notices, take_patients, take_restitutions
 from shared.contracts.cases import CASES
 from shared.contracts.envelope import Event, Fact
 from shared.contracts.flow import BY_NAME
-from shared.contracts.incidents import INCIDENTS
 from shared.contracts.notices import NOTICES
 from shared.contracts.patients import PATIENTS
 from shared.contracts.restitutions import RESTITUTIONS
@@ -34,7 +33,6 @@ from shared.runtime.host import migrate_service
 
 TAKES: Final[dict[str, Any]] = {
     PATIENTS: take_patients,
-    INCIDENTS: take_incidents,
     CASES: take_cases,
     RESTITUTIONS: take_restitutions,
     NOTICES: take_notices,

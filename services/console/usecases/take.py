@@ -6,12 +6,13 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from services.console.domain import queue
-from services.console.domain.timeline import Entry, kept
+from services.console.domain.timeline import kept
 from services.console.store import projections
+from services.console.store.projections import NewEntry
 from services.console.usecases.desk import Bell
 from shared.contracts.cases import CaseEvent, CaseOpened, IncidentAttached
 from shared.contracts.envelope import Event, Fact
-from shared.contracts.incidents import Incident, IncidentReported
+from shared.contracts.incidents import Incident
 from shared.contracts.notices import (
     LinkIssued,
     NoticeDelivered,
@@ -45,18 +46,12 @@ class HasBell(Protocol):
 
 
 async def take_cases(desk: HasBell, tx: Transaction, facts: Facts) -> None:
-    """Queue rows, timeline, and which case took an incident up."""
+    """Queue rows, timeline, and what was reported: nobody looks at an incident before a case has taken it up."""
     events = [fact.event for fact in facts if isinstance(fact.event, CaseEvent)]
     await projections.save_rows(tx.conn, queue.newest(events))
     told = [(e.incident, e.case_id) for e in events if isinstance(e, CaseOpened | IncidentAttached)]
     await projections.save_incidents(tx.conn, [_incident(incident, case_id) for incident, case_id in told])
     await _remember(desk, tx, facts)
-
-
-async def take_incidents(desk: HasBell, tx: Transaction, facts: Facts) -> None:
-    """What was reported; a case's timeline tells it once a case has taken it up."""
-    found = [fact.event.incident for fact in facts if isinstance(fact.event, IncidentReported)]
-    await projections.save_incidents(tx.conn, [_incident(incident, None) for incident in found])
 
 
 async def take_restitutions(desk: HasBell, tx: Transaction, facts: Facts) -> None:
@@ -92,15 +87,15 @@ async def _remember(desk: HasBell, tx: Transaction, facts: Facts) -> None:
         tx.after_commit(ring)
 
 
-def _entry(fact: Fact[Event]) -> Entry | None:
+def _entry(fact: Fact[Event]) -> NewEntry | None:
     case_id: UUID | None = getattr(fact.event, "case_id", None)
     if case_id is None:
         return None
     at = getattr(fact.event, "at", fact.envelope.time)
-    return Entry(str(fact.envelope.id), str(case_id), at, fact.event.type_name, kept(fact.event), fact.event.version)
+    return NewEntry(fact.envelope.id, case_id, at, fact.event.version, fact.event.type_name, kept(fact.event))
 
 
-def _incident(incident: Incident, case_id: UUID | None) -> dict[str, Any]:
+def _incident(incident: Incident, case_id: UUID) -> dict[str, Any]:
     names = ("incident_id", "incident_type", "catalyst", "location_id", "channel", "has_words", "occurred_at")
     return {name: getattr(incident, name) for name in names} | {"case_id": case_id}
 

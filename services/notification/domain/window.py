@@ -9,6 +9,7 @@ the counts of (a)(9)(iv) where only the exemption for health care applies: one a
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -57,13 +58,18 @@ def e164(written: str, region: str = "US") -> str | None:
 
 def zones_of(number: str, store_zone: str) -> tuple[str, ...]:
     """The zones in which it must be daytime to text `number` (E.164): the store's, and the number's where it has one."""
+    return tuple(dict.fromkeys((store_zone, *_own_zones(number))))
+
+
+@lru_cache(maxsize=1024)
+def _own_zones(number: str) -> tuple[str, ...]:
+    """A number's zones by the numbering plan. The same number is asked about when a text is wished for and soon after, when it leaves."""
     try:
         known = number_zones.time_zones_for_number(phonenumbers.parse(number))
     except phonenumbers.NumberParseException:
         known = ()
-    named = [zone for zone in known if zone != number_zones.UNKNOWN_TIMEZONE]
-    own = named if len(named) <= _ZONES_MAX else []
-    return tuple(dict.fromkeys([store_zone, *own]))
+    named = tuple(zone for zone in known if zone != number_zones.UNKNOWN_TIMEZONE)
+    return named if len(named) <= _ZONES_MAX else ()
 
 
 def opens_at(now: datetime, zones: Iterable[str], window: Window) -> datetime | None:

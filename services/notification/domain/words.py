@@ -14,6 +14,7 @@ _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _EXTENDED = frozenset("\f^{}\\[~]|€")
+_SHORT = _BASIC | _EXTENDED
 
 _SPELLINGS = {
     "'": "‘’‚‛′´ʼ`",
@@ -32,7 +33,7 @@ _PLAIN = {ord(written): said for said, many in _SPELLINGS.items() for written in
 
 def segment(text: str) -> tuple[Encoding, int, int]:
     """The encoding `text` needs, how many parts it is sent in (at least one), and its length in septets or UTF-16 units."""
-    if all(char in _BASIC or char in _EXTENDED for char in text):
+    if _SHORT.issuperset(text):
         sizes = [2 if char in _EXTENDED else 1 for char in text]
         return "GSM-7", _parts(sizes, alone=160, each=153), sum(sizes)
     sizes = [2 if ord(char) > 0xFFFF else 1 for char in text]

@@ -47,11 +47,11 @@ SAVE = f"""
 update notices n set {", ".join(f"{name} = r.{name}" for name in _CHANGES[1:])}
 from {_sets(_TYPES[name] for name in _CHANGES)} as r ({", ".join(_CHANGES)}) where n.notice_id = r.notice_id
 """
-SEAL = """
--- The text and the number as they are about to leave, and until when (machine time) the sender may be silent.
-update notices n set body = r.body, to_number = r.to_number, lease_until = r.lease_until, left_at = null,
-    traceparent = r.traceparent
-from unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::timestamptz[], $5::text[]) as r (notice_id, body, to_number, lease_until, traceparent)
+_SEALED = {"body": "bytea", "to_number": "bytea", "lease_until": "timestamptz", "traceparent": "text"}
+INTEND = f"""
+-- The state of what is about to leave, with its text and number as they will, and until when (machine time) the sender may be silent.
+update notices n set {", ".join(f"{name} = r.{name}" for name in (*_CHANGES[1:], *_SEALED))}, left_at = null
+from {_sets((*(_TYPES[name] for name in _CHANGES), *_SEALED.values()))} as r ({", ".join((*_CHANGES, *_SEALED))})
 where n.notice_id = r.notice_id
 """
 LOCK = f"""
@@ -129,10 +129,10 @@ LEASE = """
 -- Until when the next look is waited for, and how often was looked.
 update notices set lease_until = $2, looks = $3 where notice_id = $1
 """
-KNOWN_AS = """
--- The provider's id of each text, once.
-update notices n set provider_sid = a.sid from unnest($1::uuid[], $2::text[]) as a (notice_id, sid)
-where n.notice_id = a.notice_id and n.provider_sid is null
+SAVE_KNOWN = f"""
+-- The state after an answer, and the provider's id of the text (null for one that another carried): the first that was told stays.
+update notices n set {", ".join(f"{name} = r.{name}" for name in _CHANGES[1:])}, provider_sid = coalesce(n.provider_sid, r.sid)
+from {_sets((*(_TYPES[name] for name in _CHANGES), "text"))} as r ({", ".join(_CHANGES)}, sid) where n.notice_id = r.notice_id
 """
 OTHER_SIDS = """
 -- Provider ids that belong to other notices for this number.
@@ -212,11 +212,11 @@ async def save(conn: Connection, notices: Sequence[Notice]) -> None:
         await conn.execute(SAVE, *([getattr(n, name) for n in notices] for name in _CHANGES))
 
 
-async def seal(conn: Connection, sealed: Mapping[UUID, Sealed]) -> None:
-    """Write what is about to leave."""
-    rows = [(i, s.body, s.to_number, s.lease_until, s.traceparent) for i, s in sealed.items()]
-    if rows:
-        await conn.execute(SEAL, *(list(column) for column in zip(*rows, strict=True)))
+async def intend(conn: Connection, intents: Sequence[tuple[Notice, Sealed]]) -> None:
+    """Write what is about to leave: each row once, with its state."""
+    if intents:
+        columns = [[getattr(notice, name) for notice, _ in intents] for name in _CHANGES]
+        await conn.execute(INTEND, *columns, *([getattr(sealed, name) for _, sealed in intents] for name in _SEALED))
 
 
 async def lock(conn: Connection, ids: Sequence[UUID]) -> list[Row]:
@@ -308,10 +308,11 @@ async def lease(conn: Connection, notice_id: UUID, until: datetime, looks: int) 
     await conn.execute(LEASE, notice_id, until, looks)
 
 
-async def known_as(conn: Connection, sids: Mapping[UUID, str]) -> None:
-    """Keep the provider's ids."""
-    if sids:
-        await conn.execute(KNOWN_AS, list(sids), list(sids.values()))
+async def save_known(conn: Connection, notices: Sequence[Notice], sids: Mapping[UUID, str]) -> None:
+    """Write the states after the provider told of these texts, and the id it knows each by (`sids`, by notice)."""
+    if notices:
+        columns = [[getattr(n, name) for n in notices] for name in _CHANGES]
+        await conn.execute(SAVE_KNOWN, *columns, [sids.get(n.notice_id) for n in notices])
 
 
 async def other_sids(conn: Connection, number_index: str, notice_id: UUID) -> frozenset[str]:

@@ -103,7 +103,7 @@ async def waiting_callbacks(conn: Connection, sids: Sequence[str]) -> dict[str, 
 async def add_links(conn: Connection, links: Sequence[Link]) -> None:
     """Keep what is about to go out."""
     if links:
-        await conn.execute(ADD_LINKS, *(list(column) for column in zip(*map(astuple, links), strict=True)))
+        await conn.execute(ADD_LINKS, *([getattr(link, name) for link in links] for name in Link.__slots__))
 
 
 async def quarantine(conn: Connection, path: str, reason: str, body: bytes) -> None:

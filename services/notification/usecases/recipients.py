@@ -72,6 +72,10 @@ class Directory:
         sent_at = tuple(self.sent.get(notice.patient_ref, ()))
         return Recipient(number, has_opted_out, agreed, refused, zones_of(number, store_zone), state, sent_at)
 
+    def may_name_amounts(self, notice: Notice) -> bool:
+        """Whether the patient of a notice agreed to hear of compensation."""
+        return "compensation" in current(self.consents.get(notice.patient_ref or "", ()))[0]
+
     def zone_and_state(self, notice: Notice) -> tuple[str, str | None]:
         """The zone and the US state of the store a notice is about."""
         case = self.cases.get(notice.case_id) if notice.case_id is not None else None

@@ -5,7 +5,7 @@ sent with; a text that may have left is looked up, never sent again.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -17,6 +17,7 @@ from services.notification.domain.judge import ConsentWord
 from services.notification.domain.notice import LOOK_EVERY, LOOKS_MAX, OPTED_OUT_AT_PROVIDER, RANKS, Notice
 from services.notification.gateway import Accepted, Ambiguous, Answer, Look, NotSent, Refused
 from services.notification.store.notices import Row
+from services.notification.store.people import Conversation
 from services.notification.usecases.desk import Desk, patient_key_of
 from services.notification.usecases.instead import fall_back
 from shared.contracts.notices import ConsentRecorded
@@ -55,10 +56,10 @@ class Given:
 async def record(desk: Desk, given: Sequence[Given]) -> list[None]:
     """Write the provider's answers, each if it is still its sender's turn."""
     async with desk.engine.transaction() as tx:
-        texts = await _locked(tx, [one.notice_id for one in given])
+        texts, numbers = await _locked(tx, [one.notice_id for one in given])
         sent = [(one, texts[one.notice_id]) for one in given if one.notice_id in texts]
         current = [(one.answer, rows) for one, rows in sent if rows[0].notice.token == one.token]
-        await _accepted(desk, tx, [(answer, rows) for answer, rows in current if isinstance(answer, Accepted)])
+        await _accepted(desk, tx, [(answer, rows) for answer, rows in current if isinstance(answer, Accepted)], numbers)
         for answer, rows in current:
             if not isinstance(answer, Accepted):
                 await _not_accepted(desk, tx, rows, answer)
@@ -84,15 +85,15 @@ async def report(desk: Desk, tx: Transaction, said: Report) -> None:
     if said.status not in RANKS:
         raise Rejected("invalid-status", "This is no status of a message.", pointer="/MessageStatus")
     notice_id = await store.notices.by_sid(tx.conn, said.sid) or said.notice_id
-    rows = (await _locked(tx, [notice_id])).get(notice_id, []) if notice_id else []
+    texts, numbers = await _locked(tx, [notice_id] if notice_id else [])
+    rows = texts.get(notice_id, []) if notice_id else []
     if rows and rows[0].provider_sid not in (None, said.sid):
         rows = []
     if not await store.traffic.keep_callback(tx.conn, said.sid, said.status, said.notice_id, said.error_code, applied=bool(rows)):
         return
     if rows:
-        await store.notices.known_as(tx.conn, {rows[0].notice.notice_id: said.sid})
-        await _each(desk, tx, rows, lambda n: rules.reported(n, said.status, _code(said.error_code), tx.now))
-        await _remember(desk, tx, [rows[0].notice])
+        await _each(desk, tx, rows, lambda n: rules.reported(n, said.status, _code(said.error_code), tx.now), said.sid)
+        await _remember(desk, tx, [rows[0].notice], numbers)
         if said.error_code == OPTED_OUT_AT_PROVIDER:
             await opt_out(desk, tx, rows[0].notice.number_index, "provider 21610")
 
@@ -127,11 +128,12 @@ async def look_at_silent(desk: Desk) -> int:
 async def _look(desk: Desk, row: Row) -> None:
     found = await _ask(desk, row)
     async with desk.engine.transaction() as tx:
-        rows = (await _locked(tx, [row.notice.notice_id])).get(row.notice.notice_id)
+        texts, numbers = await _locked(tx, [row.notice.notice_id])
+        rows = texts.get(row.notice.notice_id)
         if not rows or rows[0].notice.token != row.notice.token or rows[0].notice.status != "sending":
             return
         if isinstance(found, Accepted):
-            await _accepted(desk, tx, [(found, rows)])
+            await _accepted(desk, tx, [(found, rows)], numbers)
         elif row.notice.looks + 1 >= LOOKS_MAX:
             await _each(desk, tx, rows, lambda n: rules.unclear(n, tx.now))
 
@@ -149,11 +151,12 @@ async def _ask(desk: Desk, row: Row) -> Look:
     return await desk.gateway_of(row.notice.channel).look(number, body, row.left_at or machine_now(), known)
 
 
-async def _accepted(desk: Desk, tx: Transaction, texts: Sequence[tuple[Accepted, Sequence[Row]]]) -> None:
+async def _accepted(
+    desk: Desk, tx: Transaction, texts: Sequence[tuple[Accepted, Sequence[Row]]], numbers: Mapping[str, Conversation]
+) -> None:
     """The provider took these texts, each with all it tells; reports that came before count now."""
     if not texts:
         return
-    await store.notices.known_as(tx.conn, {rows[0].notice.notice_id: answer.sid for answer, rows in texts})
     reports = await store.traffic.waiting_callbacks(tx.conn, [answer.sid for answer, _ in texts])
     states = []
     for answer, rows in texts:
@@ -164,33 +167,37 @@ async def _accepted(desk: Desk, tx: Transaction, texts: Sequence[tuple[Accepted,
                 decision = Decision(further.state, decision.events + further.events)
             tx.apply(decision, cause=row)
             states.append(decision.state)
-    await store.notices.save(tx.conn, states)
-    await _remember(desk, tx, [rows[0].notice for _, rows in texts])
+    await store.notices.save_known(tx.conn, states, {rows[0].notice.notice_id: answer.sid for answer, rows in texts})
+    await _remember(desk, tx, [rows[0].notice for _, rows in texts], numbers)
     for answer, rows in texts:
         if any(code == OPTED_OUT_AT_PROVIDER for _, code in reports.get(answer.sid, ())):
             await opt_out(desk, tx, rows[0].notice.number_index, "provider 21610")
 
 
-async def _locked(tx: Transaction, notice_ids: Sequence[UUID]) -> dict[UUID, list[Row]]:
-    """Texts, each with all it tells, locked after their numbers, as everywhere."""
-    await store.people.conversations(tx.conn, await store.notices.numbers_of(tx.conn, notice_ids), locked=True)
-    return await store.notices.lock_sent(tx.conn, notice_ids)
+async def _locked(tx: Transaction, notice_ids: Sequence[UUID]) -> tuple[dict[UUID, list[Row]], dict[str, Conversation]]:
+    """Texts, each with all it tells, locked after their numbers, as everywhere; and these."""
+    if not notice_ids:
+        return {}, {}
+    numbers = await store.people.conversations(tx.conn, await store.notices.numbers_of(tx.conn, notice_ids), locked=True)
+    return await store.notices.lock_sent(tx.conn, notice_ids), numbers
 
 
-async def _each(desk: Desk, tx: Transaction, rows: Sequence[Row], decide: Callable[[Notice], Decision[Notice]]) -> None:
-    """The same for a text and for everything it tells."""
+async def _each(
+    desk: Desk, tx: Transaction, rows: Sequence[Row], decide: Callable[[Notice], Decision[Notice]], sid: str | None = None
+) -> None:
+    """The same for a text, which the provider knows as `sid` where it told, and for everything it tells."""
     states = []
     for row in rows:
         decision = decide(row.notice)
         tx.apply(decision, cause=row)
         states.append(decision.state)
-    await store.notices.save(tx.conn, states)
+    await store.notices.save_known(tx.conn, states, {rows[0].notice.notice_id: sid} if sid else {})
     await fall_back(desk, tx, states)
 
 
-async def _remember(desk: Desk, tx: Transaction, carriers: Sequence[Notice]) -> None:
-    """The conversations after texts left: each has said how to stop, and the next answer is about this case."""
-    known = await store.people.conversations(tx.conn, [carrier.number_index for carrier in carriers], locked=True)
+async def _remember(desk: Desk, tx: Transaction, carriers: Sequence[Notice], numbers: Mapping[str, Conversation]) -> None:
+    """The conversations (`numbers`, locked) after texts left: each has said how to stop, and the next answer is about this case."""
+    known = dict(numbers)
     for carrier in carriers:
         if carrier.number_index is None:
             continue
@@ -198,7 +205,7 @@ async def _remember(desk: Desk, tx: Transaction, carriers: Sequence[Notice]) -> 
         last = carrier.case_id if carrier.audience == "patient" and carrier.case_id else conversation.last_case_id
         first = conversation.first_texted_at or (None if desk.words[carrier.template].is_answer else tx.now)
         known[carrier.number_index] = replace(conversation, last_case_id=last, first_texted_at=first)
-    await store.people.save_conversations(tx.conn, known.values())
+    await store.people.save_conversations(tx.conn, [now for index, now in known.items() if now != numbers[index]])
 
 
 async def opt_out(desk: Desk, tx: Transaction, number_index: str | None, source: str) -> list[str]:

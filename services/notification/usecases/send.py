@@ -126,8 +126,7 @@ async def _depart(
 ) -> None:
     """Write the intents of these texts and hand them over once that is committed."""
     outgoing: list[Outgoing] = []
-    states: list[Notice] = []
-    sealed: dict[UUID, Sealed] = {}
+    intents: list[tuple[Notice, Sealed]] = []
     links: list[Link] = []
     lease_until = machine_now() + LEASE
     for group in groups:
@@ -139,24 +138,23 @@ async def _depart(
             trace = tx.trace_of(next(iter(wakers), None))
             for notice in told:
                 decision = rules.leaving(notice, parts, None if notice is carrier else carrier.notice_id)
-                states.append(decision.state)
                 if notice.notice_id not in awake:
                     tx.apply(Decision(notice, (), (Cancel(TIMER, str(notice.notice_id), "merged"),)))
                 patient = patient_key_of(notice, known.patients)
                 number = numbers[notice.notice_id]
-                sealed[notice.notice_id] = Sealed(
+                sealed = Sealed(
                     desk.seal(patient, text, notice.notice_id, "body"),
                     desk.seal(patient, number, notice.notice_id, "to_number"),
                     lease_until,
                     trace,
                 )
+                intents.append((decision.state, sealed))
             if link is not None:
                 links.append(link)
             is_for_stopped = desk.words[carrier.template].is_for_stopped
             to = numbers[carrier.notice_id]
             outgoing.append(Outgoing(carrier.notice_id, carrier.token + 1, carrier.channel, to, text, is_for_stopped, trace))
-    await store.notices.save(tx.conn, states)
-    await store.notices.seal(tx.conn, sealed)
+    await store.notices.intend(tx.conn, intents)
     await store.traffic.add_links(tx.conn, links)
     for link in links:
         tx.say(
@@ -209,11 +207,9 @@ def _text(known: Directory, rows: dict[UUID, Row], told: Sequence[Notice], now: 
         if len(references) > 1:
             return several(desk.words, references, Setting(desk.programme, zone)), None
         told = told[-1:]
-    recipient = known.recipient(first, known.number(first) if first.patient_ref else None)
     link, secret = _link(first, now) if first.case_id and any(desk.words[n.template].has_link for n in told) else (None, None)
-    setting = Setting(
-        desk.programme, zone, f"{desk.pages_url}/p/{secret}" if secret else None, is_first, "compensation" in recipient.consents
-    )
+    page = f"{desk.pages_url}/p/{secret}" if secret else None
+    setting = Setting(desk.programme, zone, page, is_first, known.may_name_amounts(first))
     return compose(desk.words, [(n.template, _facts(desk, known, rows[n.notice_id])) for n in told], setting), link
 
 

@@ -21,7 +21,7 @@ from shared import reference
 from shared.contracts.cases import CASES, CaseEvent, CaseOpened, PolicyRef, Target
 from shared.contracts.directory import LocationChanged, StaffChanged
 from shared.contracts.envelope import Envelope, Event, Fact
-from shared.contracts.incidents import INCIDENTS, Incident
+from shared.contracts.incidents import Incident
 from shared.contracts.notices import NOTICES, LinkIssued
 from shared.contracts.patients import PATIENTS, PatientChanged
 from shared.contracts.restitutions import RESTITUTIONS, RestitutionSettled
@@ -41,7 +41,6 @@ from tests.support.servers import Database
 NOON = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)  # Monday, noon in New York
 TAKERS: dict[str, Any] = {
     CASES: usecases.take_cases,
-    INCIDENTS: usecases.take_incidents,
     RESTITUTIONS: usecases.take_restitutions,
     NOTICES: usecases.take_notices,
     PATIENTS: usecases.take_patients,

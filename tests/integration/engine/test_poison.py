@@ -209,6 +209,18 @@ async def test_redrive_returns_a_key_in_order_and_more_than_a_page_of_it(bed: Be
     assert await parked.listed(bed.pool, None, 10) == []
 
 
+async def test_what_lies_parked_of_a_topic_that_is_heard_no_longer_is_done_when_it_is_tried_again(bed: Bed) -> None:
+    """Goal: whoever stops listening leaves nothing parked for ever. Method: the handler is gone when a person asks for a redrive."""
+    bed.troubles["early"] = raises(ValueError("a bug"))
+    await bed.take(record("P-1", "early"), record("P-1", "late"))
+    redriver = bed.redriver()
+    bed.engine.handlers.clear()
+    assert await redriver.once() == 0, "nobody asked"
+    await parked.redrive(bed.pool, None)
+    assert await redriver.once() == 2
+    assert (await bed.words(), await bed.parked()) == ([], [])
+
+
 async def test_redrive_stops_at_the_first_that_fails_again_and_no_other_key_starves(bed: Bed) -> None:
     bed.troubles["a1"] = raises(ValueError("a bug"))
     await bed.take(record("P-1", "a1"))

@@ -5,27 +5,27 @@ words, number or name, and no code of ours.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from services.console.domain.phrases import say
 from services.console.domain.timeline import case, gifts, texts
 from services.console.domain.timeline.gifts import amount
 from services.console.domain.timeline.reading import Entry, Line, Reading, Teller, Tone
-from shared.contracts.envelope import Event, as_dict
+from shared.contracts.envelope import Event
 
 __all__ = ["ALL_TYPES", "QUIET", "Entry", "Line", "Reading", "Tone", "actor", "amount", "kept", "people_in", "read"]
 
 # What every event carries and the row keeps anyway.
-_DROPPED: Final = ("targets", "promises", "household", "payer_class", "policy", "version", "case_id")
+_DROPPED: Final = {"targets", "promises", "household", "payer_class", "policy", "version", "case_id"}
 _TELLERS: Final[Mapping[str, Teller]] = {**case.TELLERS, **gifts.TELLERS, **texts.TELLERS}
 ALL_TYPES: Final = frozenset(_TELLERS)
 # What only machines care for: kept, but not on the page's first view.
 QUIET: Final = frozenset({"amends.notice.queued", "amends.notice.sent", "amends.notice.link_issued"})
 
 
-def kept(event: Event) -> dict[str, Any]:
-    """What the timeline keeps of an event."""
-    return {name: value for name, value in as_dict(event).items() if name not in _DROPPED}
+def kept(event: Event) -> bytes:
+    """What the timeline keeps of an event, as a JSON object."""
+    return event.model_dump_json(exclude_none=True, exclude=_DROPPED).encode()
 
 
 def actor(by: str | None) -> tuple[str, str | None]:
