@@ -175,6 +175,8 @@ def _pages(event: Paging, store: str) -> list[Wish]:
     }  # fmt: skip
     people = event.page
     match event:
+        case CaseOpened():
+            template = "page"
         case TargetAtRisk():
             template = "warning"
             facts |= {"milestone": _MILESTONES[event.milestone], "by": event.due_at.isoformat()}

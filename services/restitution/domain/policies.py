@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from services.restitution.domain.state import CURRENCY, SYSTEM
@@ -67,11 +68,7 @@ class Policies:
 
     def rate(self, on: date, basis: str = "business") -> Decimal | None:
         """Cents a mile on the date of a trip, None where no row covers it."""
-        table = self.tables["mileage"]
-        if not table.inputs["on"].holds(on):
-            return None
-        found = table.decide({"basis": basis, "on": on})
-        return cast("Decimal", found.outputs["cents_per_mile"]) if isinstance(found, Match) else None
+        return _rate(self.tables["mileage"], basis, on)
 
     def rates_end(self, basis: str = "business") -> date | None:
         """The last date with a known rate."""
@@ -133,6 +130,15 @@ def faults(table: Table) -> list[str]:
 def money(amount_minor: int) -> str:
     """An amount for people."""
     return str(Money(amount_minor, CURRENCY))
+
+
+@lru_cache(maxsize=1024)
+def _rate(mileage: Table, basis: str, on: date) -> Decimal | None:
+    """Many trips are of the same few days; a table is what it is by its identity and never changes."""
+    if not mileage.inputs["on"].holds(on):
+        return None
+    found = mileage.decide({"basis": basis, "on": on})
+    return cast("Decimal", found.outputs["cents_per_mile"]) if isinstance(found, Match) else None
 
 
 def _authority(table: Table, role: str) -> Authority:

@@ -17,21 +17,20 @@ from shared.contracts.restitutions import Needs, PolicyDecision
 from shared.db import Connection, Pool
 
 KEEP_CASES: Final = """
--- Each case as heard; a lower version than the known one changes nothing.
+-- Each case as heard; a lower version than the known one changes nothing. Either way its row is locked.
 insert into cases (case_id, reference, location_id, region, patient_ref, root_order_id, payer_class, story_confirmed, status, version)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bool[], $9::text[], $10::int[])
 on conflict (case_id) do update set reference = excluded.reference, location_id = excluded.location_id, region = excluded.region,
     patient_ref = excluded.patient_ref, root_order_id = excluded.root_order_id, payer_class = excluded.payer_class,
     story_confirmed = excluded.story_confirmed, status = excluded.status, version = excluded.version
-where cases.version < excluded.version
+where cases.version < excluded.version returning case_id
 """
 CASES: Final = """
 -- These cases as known.
 select case_id, reference, location_id, region, patient_ref, root_order_id, payer_class, story_confirmed, status, version
 from cases where case_id = any($1::uuid[])
 """
-LOCK_CASES: Final = CASES + " order by case_id for update"
-LOCK_CASES_SHARED: Final = CASES + " order by case_id for share"
+LOCK_CASES: Final = CASES + " order by case_id for share"
 COLUMNS: Final = """restitution_id, case_id, kind, amount_minor, currency, status, version, location_id, region, patient_ref, requested_by,
     proposed_at, month, approved_by, reason, words, decision, needs, trips, money, payout_state, payout_token, payout_lease_until,
     payout_looks, offered_at, settled_at"""
@@ -93,22 +92,24 @@ where patient_ref = $1 and proposed_at >= $2 and kind = any($3::text[]) and stat
 """
 
 
-async def keep_cases(conn: Connection, copies: Collection[CaseCopy]) -> None:
-    """Keep the newest of each case."""
+async def keep_cases(conn: Connection, copies: Collection[CaseCopy]) -> dict[UUID, CaseCopy]:
+    """Keep the newest of each case, and give each as it is by now, locked."""
     newest: dict[UUID, CaseCopy] = {}
     for copy in copies:
         known = newest.get(copy.case_id)
         if known is None or known.version < copy.version:
             newest[copy.case_id] = copy
-    rows = [[getattr(newest[key], column) for column in CASE_COLUMNS] for key in sorted(newest)]
-    if rows:
-        await conn.execute(KEEP_CASES, *(list(column) for column in zip(*rows, strict=True)))
+    if not newest:
+        return {}
+    ordered = [newest[key] for key in sorted(newest)]
+    written = await conn.fetch(KEEP_CASES, *([getattr(copy, column) for copy in ordered] for column in CASE_COLUMNS))
+    known_better = newest.keys() - {row["case_id"] for row in written}
+    return newest | (await cases_of(conn, known_better) if known_better else {})
 
 
-async def lock_cases(conn: Connection, ids: Iterable[UUID], *, shared: bool = False) -> dict[UUID, CaseCopy]:
-    """These cases, locked; `shared` where only their standing still matters."""
-    rows = await conn.fetch(LOCK_CASES_SHARED if shared else LOCK_CASES, list(ids))
-    return {row["case_id"]: CaseCopy(**row) for row in rows}
+async def lock_cases(conn: Connection, ids: Iterable[UUID]) -> dict[UUID, CaseCopy]:
+    """These cases, locked: they stand as they are until the transaction ends."""
+    return {row["case_id"]: CaseCopy(**row) for row in await conn.fetch(LOCK_CASES, list(ids))}
 
 
 async def cases_of(conn: Connection, ids: Iterable[UUID]) -> dict[UUID, CaseCopy]:

@@ -25,7 +25,7 @@ async def request(
     desk: Desk, tx: Transaction, case_id: UUID, kind: Kind, amount_minor: int, reason: str, asker: Asker, admit: Callable[[CaseCopy], None]
 ) -> Restitution:
     """A person asks for something; another person will decide."""
-    case = (await store.lock_cases(tx.conn, [case_id], shared=True)).get(case_id)
+    case = (await store.lock_cases(tx.conn, [case_id])).get(case_id)
     if case is None:
         raise Rejected("unknown-case", "There is no such case.", pointer="/case_id")
     admit(case)
@@ -94,7 +94,7 @@ async def _open(tx: Transaction, restitution_id: UUID, admit: Admit) -> tuple[Bo
     known = await store.one(tx.conn, restitution_id)
     if known is None:
         raise Rejected("not-found", "There is no such restitution.")
-    cases = await store.lock_cases(tx.conn, [known.case_id], shared=True)
+    cases = await store.lock_cases(tx.conn, [known.case_id])
     book = Book.of((await store.lock(tx.conn, [restitution_id])).values())
     state = book.states[restitution_id]
     admit(state)

@@ -19,8 +19,7 @@ from shared.messaging import Transaction
 async def take_cases(desk: Desk, tx: Transaction, facts: Sequence[Fact[Event]]) -> None:
     """Keep what is heard of each case, propose gas money for its trips, and offer what waited for its story."""
     events = [fact.event for fact in facts if isinstance(fact.event, CaseEvent)]
-    await store.keep_cases(tx.conn, [CaseCopy.of(event) for event in events])
-    cases = await store.lock_cases(tx.conn, {event.case_id for event in events}, shared=True)
+    cases = await store.keep_cases(tx.conn, [CaseCopy.of(event) for event in events])
     book = Book.of(await store.lock_approved(tx.conn, [case.case_id for case in cases.values() if case.story_confirmed]))
     waiting: dict[UUID, list[UUID]] = {}
     for state in book.states.values():
