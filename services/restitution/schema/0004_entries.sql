@@ -16,5 +16,3 @@ create trigger new_entries_sum_to_zero after insert on ledger referencing new ta
     for each statement execute function check_entries();
 create trigger turned_entries_sum_to_zero after update on ledger referencing new table as changed
     for each statement execute function check_entries();
-drop trigger entries_sum_to_zero on ledger;
-drop function check_entry();
