@@ -19,6 +19,7 @@ from shared.db import Connection
 from shared.kernel.errors import Transient
 
 _FACTS: Final = TypeAdapter(Facts)
+_JSON: Final = msgspec.json.Encoder()
 # What every event repeats and the case's own row has; the targets stay, for they are what the clock is explained from.
 _REPEATED: Final = (set(CaseEvent.model_fields) | {"incident"}) - {"targets"}
 _REPEATED_AND_PAGE: Final = _REPEATED | {"page"}
@@ -194,24 +195,22 @@ async def live_after(conn: Connection, locations: Sequence[str], after: tuple[st
     return [(row["location_id"], row["case_id"]) for row in await conn.fetch(LIVE_AFTER, list(locations), *after, limit)]
 
 
-def _written(cases: Collection[Case]) -> tuple[list[dict[str, Any]], list[Any]]:
+def _written(cases: Collection[Case]) -> tuple[list[dict[str, Any]], list[msgspec.Raw]]:
     """The cases and what they share, as SAVE takes them."""
-    shared: list[Any] = []
-    numbers: dict[int, int] = {}
+    numbers: dict[bytes, int] = {}
+    # The cases hold these values meanwhile, so one that was written already is known by its identity.
+    known: dict[int, int] = {}
 
     def number(value: Any) -> int:
-        # By identity, for the cases hold these values meanwhile: equal ones that are not the same one are merely sent twice.
-        if id(value) not in numbers:
-            shared.append(value)
-            numbers[id(value)] = len(shared)
-        return numbers[id(value)]
+        if id(value) not in known:
+            known[id(value)] = numbers.setdefault(_JSON.encode(value), len(numbers) + 1)
+        return known[id(value)]
 
     rows = []
     for case in cases:
         row = {name: value for name in _OWN if (value := getattr(case, name)) is not None}
-        row.update((name, number(getattr(case, name))) for name in _SHARED)
-        rows.append(row)
-    return rows, shared
+        rows.append(row | {name: number(getattr(case, name)) for name in _SHARED})
+    return rows, [msgspec.Raw(value) for value in numbers]
 
 
 def _told(event: CaseEvent) -> msgspec.Raw:

@@ -329,3 +329,18 @@ async def test_a_big_batch_takes_few_round_trips(bench: Bench) -> None:
     await bench.hear(counted, *(IncidentReported(incident=incident(f"P-{n}")) for n in range(500)))
     assert await bench.engine.pool.fetchval("select count(*) from cases") == 500
     assert len(statements) <= 12
+
+
+async def test_cases_that_are_written_together_keep_each_its_own_plan_and_targets(bench: Bench) -> None:
+    """Goal: what cases share is sent once, and no case gets another's. Method: two plans in one batch, then all of them changed in one."""
+    kinds = {"P-1": "repeat_visit", "P-2": "order_late", "P-3": "repeat_visit", "P-4": "refund_or_return"}
+
+    async def kept() -> dict[str, tuple[int, int, int, str]]:
+        rows = await bench.engine.pool.fetch("select belongs_to, plan, targets, incidents from cases")
+        return {r["belongs_to"]: (r["incidents"], r["plan"]["severity"], len(r["targets"]), r["targets"][0]["due_at"]) for r in rows}
+
+    await bench.report(*(incident(patient, kind) for patient, kind in kinds.items()))
+    expected = {p: (2, 4, iso(15)) if kind == "repeat_visit" else (3, 4, iso(30)) for p, kind in kinds.items()}
+    assert await kept() == {patient: (1, *told) for patient, told in expected.items()}
+    await bench.report(*(incident(patient, kind) for patient, kind in kinds.items()))
+    assert await kept() == {patient: (2, *told) for patient, told in expected.items()}
