@@ -16,18 +16,18 @@ from shared.messaging import Batch, listen
 def subscribe(broker: KafkaBroker, desk: Desk) -> None:
     """Register the console's subscribers."""
 
-    @listen(broker, desk.engine, PATIENTS)
+    @listen(broker, desk.engine, PATIENTS, is_hurried=False)
     async def on_patient(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_patients, desk))
 
-    @listen(broker, desk.engine, CASES)
+    @listen(broker, desk.engine, CASES, is_hurried=False)
     async def on_case(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_cases, desk))
 
-    @listen(broker, desk.engine, RESTITUTIONS)
+    @listen(broker, desk.engine, RESTITUTIONS, is_hurried=False)
     async def on_restitution(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_restitutions, desk))
 
-    @listen(broker, desk.engine, NOTICES)
+    @listen(broker, desk.engine, NOTICES, is_hurried=False)
     async def on_notice(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_notices, desk))

@@ -19,7 +19,7 @@ def subscribe(broker: KafkaBroker, desk: Desk) -> None:
     async def on_ingress(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_ingress, desk), foreign=True)
 
-    @listen(broker, desk.engine, CASES, only=(CaseOpened, IncidentAttached))
+    @listen(broker, desk.engine, CASES, only=(CaseOpened, IncidentAttached), is_hurried=False)
     async def on_case(batch: Batch) -> None:
         await desk.engine.take(batch, partial(usecases.take_cases, desk))
 

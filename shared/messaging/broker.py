@@ -34,6 +34,8 @@ COMMIT_EVERY: Final = 0.5
 # A fetch that follows a batch of several waits this long for more to come, unless so many bytes are there at once: a hundred small batches
 # cost many times what one of a hundred costs. One that follows a single event does not wait.
 GATHER_MS, GATHER_BYTES = 10, 1 << 18
+# The same for who is not hurried, after single events too: what only shows what happened leaves the machine to what makes it happen.
+UNHURRIED_MS: Final = 100
 # Without events for so long, a topic's fetches may be held by the broker for longer; the first event ends the one under way at once.
 IDLE_AFTER: Final = 2.0
 IDLE_WAIT_MS: Final = 1000
@@ -61,13 +63,20 @@ def make_broker(bootstrap_servers: str) -> KafkaBroker:
 
 
 def listen(
-    broker: KafkaBroker, engine: Engine, topic: str, *, only: Sequence[type[Event]] | None = None, fetch_max_wait_ms: int = 25
+    broker: KafkaBroker,
+    engine: Engine,
+    topic: str,
+    *,
+    only: Sequence[type[Event]] | None = None,
+    fetch_max_wait_ms: int = 25,
+    is_hurried: bool = True,
 ) -> Callable[[Handler], Handler]:
     """Subscribe the decorated handler to `topic` in the service's group.
 
     `only`: the types that it does something about, all without; the topic's others are done when they come, unread.
     `fetch_max_wait_ms`: how long the broker holds a fetch while events come; where this process reads several partitions, data on a just
     drained one waits that long (measured).
+    `is_hurried`: whether somebody further on waits for each event. Without, what follows one gathers for as long as nobody would notice.
     """
     log = logs.get("broker", service=engine.name, topic=topic)
     passed_over = engine.passed_over[topic] = skipped(topic, only)
@@ -95,7 +104,7 @@ def listen(
             nonlocal relaxing
             if relaxing is not None:
                 relaxing.cancel()
-            relaxing = _pace(subscriber, len(batch.records), fetch_max_wait_ms)
+            relaxing = _pace(subscriber, len(batch.records), fetch_max_wait_ms, is_hurried=is_hurried)
             wanted = (
                 [record for record in batch.records if record.header_bytes("ce_type") not in passed_over] if passed_over else batch.records
             )
@@ -126,7 +135,7 @@ def skipped(topic: str, only: Sequence[type[Event]] | None) -> frozenset[bytes]:
     return frozenset(cls.type_name.encode() for cls in BY_NAME[topic].events if cls not in only)
 
 
-def _pace(subscriber: Any, came: int, busy_wait_ms: int) -> asyncio.Handle:
+def _pace(subscriber: Any, came: int, busy_wait_ms: int, *, is_hurried: bool) -> asyncio.Handle:
     """How the next fetches are held after a batch of `came` records; the handle is of what lets them be held for longer, later.
 
     One that gathers is sent at once or never. Where one partition is all there is, a held fetch keeps nothing waiting: what comes ends it.
@@ -134,9 +143,10 @@ def _pace(subscriber: Any, came: int, busy_wait_ms: int) -> asyncio.Handle:
     loop = asyncio.get_running_loop()
     is_alone = subscriber.consumer is not None and len(subscriber.consumer.assignment()) <= 1
     wait = IDLE_WAIT_MS if is_alone else busy_wait_ms
-    if came > 1:
-        _hold(subscriber, GATHER_MS, GATHER_BYTES)
-        loop.call_later(GATHER_MS / 1000, _hold, subscriber, wait)
+    if came > 1 or not is_hurried:
+        gather = GATHER_MS if is_hurried else UNHURRIED_MS
+        _hold(subscriber, gather, GATHER_BYTES)
+        loop.call_later(gather / 1000, _hold, subscriber, wait)
     else:
         _hold(subscriber, wait)
     return loop.call_later(IDLE_AFTER, _hold, subscriber, IDLE_WAIT_MS)

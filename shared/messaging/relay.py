@@ -32,7 +32,7 @@ CHUNK: Final = 1000
 IN_FLIGHT_MAX: Final = 10_000
 POLL: Final = 1.0
 GATHER: Final = 0.01
-KEEP_POSITION_EVERY: Final = 0.2
+KEEP_POSITION_EVERY: Final = 1.0
 BACKOFF_MAX: Final = 2.0
 LIVED_LONG: Final = 10.0
 
