@@ -177,7 +177,9 @@ def test_the_clocks_of_cases_are_looked_at_beside_what_runs(up: Up) -> None:
 
 async def test_poison_is_listed_shown_and_tried_again(up: Up) -> None:
     event_id = new_id()
-    await _produce(json.loads((up.data / "run.json").read_text())["kafka"], event_id)
+    servers = json.loads((up.data / "run.json").read_text())["kafka"]
+    await _produce(servers, "amends.incidents.v1", "amends.incident.reported", event_id)
+    await _produce(servers, "amends.cases.v1", "amends.case.opened", new_id())
 
     def listed() -> list[dict[str, Any]]:
         rows = json.loads(typed("parked", "list", "--json", "--data", str(up.data)).stdout)
@@ -209,14 +211,12 @@ async def test_poison_is_listed_shown_and_tried_again(up: Up) -> None:
     await eventually(lambda: listed()[0]["attempts"] == 1, within_seconds=20, every_seconds=0.3)
 
 
-async def _produce(servers: str, event_id: object) -> None:
+async def _produce(servers: str, topic: str, event_type: str, event_id: object) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=servers)
     await producer.start()
     try:
-        headers = {"ce_specversion": "1.0", "ce_id": str(event_id), "ce_type": "amends.incident.reported", "ce_source": "amends/intake",
+        headers = {"ce_specversion": "1.0", "ce_id": str(event_id), "ce_type": event_type, "ce_source": "amends/any",
                    "ce_time": "2026-11-17T15:00:00Z", "content-type": "application/json"}  # fmt: skip
-        await producer.send_and_wait(
-            "amends.incidents.v1", b"{not json", key=b"P-poison", headers=[(n, v.encode()) for n, v in headers.items()]
-        )
+        await producer.send_and_wait(topic, b"{not json", key=b"P-poison", headers=[(n, v.encode()) for n, v in headers.items()])
     finally:
         await producer.stop()
