@@ -32,6 +32,8 @@ INBOUND_PATH = "/v1/webhooks/twilio/inbound"
 BODY_MAX = 1600
 SHOWN_MAX = 2000
 CALLBACK_TRIES = 5
+# So many calls to our webhooks at once: httpx looks at every call that waits for each that ends, and hundreds make it crawl.
+LINES = 32
 _STATIC = Path(__file__).parent / "static" / "phone"
 _log = logs.get("phone")
 
@@ -91,6 +93,7 @@ class Phone:
     busy: int = 0
     _by_sid: dict[str, Text] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _lines: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LINES))
     _client: httpx.AsyncClient | None = None
 
     def __post_init__(self) -> None:
@@ -176,7 +179,8 @@ class Phone:
         signature = sign(self.auth_token, url, form)
         for attempt in range(CALLBACK_TRIES):
             try:
-                response = await self._client.post(url, data=form, headers={"X-Twilio-Signature": signature})
+                async with self._lines:
+                    response = await self._client.post(url, data=form, headers={"X-Twilio-Signature": signature})
             except (httpx.HTTPError, httpx.InvalidURL):
                 await asyncio.sleep(0.2 * 2**attempt)
                 continue
