@@ -80,6 +80,17 @@ COPY: Final = """
 select coalesce(o.{id}, l.{id})::text as id, o.version as owned, l.version as kept
 from {owner} o full join {listener} l using ({id}) where o.version is distinct from l.version
 """
+LOADS: Final = """
+-- Whose live cases are not as many as was counted when they changed.
+with owned as (
+    select location_id || ' ' || owner_staff_id as id, count(*)::int as cases from escalation.cases
+    where status in ('open', 'acknowledged') and owner_staff_id is not null group by 1
+), counted as (
+    select location_id || ' ' || staff_id as id, sum(cases)::int as cases from escalation.case_loads group by 1
+)
+select id, coalesce(o.cases, 0) as owned, coalesce(c.cases, 0) as counted from owned o full join counted c using (id)
+where coalesce(o.cases, 0) <> coalesce(c.cases, 0)
+"""
 TIMELINE: Final = """
 -- Each event that concerns a case and that the console's timeline lacks.
 select o.event_id from {service}.outbox o where convert_from(o.body, 'UTF8')::jsonb ? 'case_id' and o.topic = $1
@@ -166,6 +177,7 @@ async def _copies(conn: Connection) -> list[Copy]:
         for listener, table in listeners:
             rows = await conn.fetch(COPY.format(id=id_, owner=owner, listener=f"{listener}.{table}"))
             found += [Copy(what, listener, r["id"], r["owned"], r["kept"]) for r in rows]
+    found += [Copy("load", "escalation", r["id"], r["owned"], r["counted"]) for r in await conn.fetch(LOADS)]
     for topic in TOPICS:
         if "console" in topic.listeners and topic.owner in ("escalation", "restitution", "notification"):
             rows = await conn.fetch(TIMELINE.format(service=topic.owner), topic.name)

@@ -10,15 +10,14 @@ from services.escalation.domain.case import Case, Store
 from services.escalation.domain.rungs import NAMED, NEXT, Rung
 
 
-def owner_now(store: Store, load: Mapping[str, int]) -> str | None:
-    """On the roster now, else an associate, else a manager, else the region; None where there is nobody at all.
+def could_own(store: Store) -> tuple[str, ...]:
+    """Among whom the owner of a new case is chosen: on the roster now, else associates, else managers, else the region."""
+    return next((people for people in (store.on_duty, store.associates, store.managers, store.regionals) if people), ())
 
-    Among several, who has the fewest live cases (`load`, by staff id), then by id.
-    """
-    for people in (store.on_duty, store.associates, store.managers, store.regionals):
-        if people:
-            return min(people, key=lambda staff_id: (load.get(staff_id, 0), staff_id))
-    return None
+
+def owner_now(store: Store, load: Mapping[str, int]) -> str | None:
+    """Of those who could own a case, who has the fewest live cases (`load`, by staff id), then by id; None where there is nobody at all."""
+    return min(could_own(store), key=lambda staff_id: (load.get(staff_id, 0), staff_id), default=None)
 
 
 def keepers(case: Case, store: Store) -> tuple[str, ...]:

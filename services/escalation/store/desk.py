@@ -10,9 +10,8 @@ from services.escalation.store.rows import COLUMNS, case_of
 from shared.db import Connection, Pool
 
 LOAD: Final = """
--- How many live cases each person of these locations owns there.
-select location_id, owner_staff_id, count(*)::int as cases from cases
-where location_id = any($1::text[]) and status in ('open', 'acknowledged') and owner_staff_id is not null group by 1, 2
+-- How many live cases each person owns at these locations, as they were counted when cases changed.
+select location_id, staff_id, sum(cases)::int as cases from case_loads where location_id = any($1::text[]) group by 1, 2
 """
 STANDING: Final = """
 -- The live cases by status and severity, those without an owner, those with a target that is over and not met.
@@ -47,7 +46,7 @@ async def load(conn: Connection, location_ids: Collection[str]) -> dict[str, dic
     """Live cases by location and owner."""
     found: dict[str, dict[str, int]] = {location_id: {} for location_id in location_ids}
     for row in await conn.fetch(LOAD, sorted(location_ids)):
-        found[row["location_id"]][row["owner_staff_id"]] = row["cases"]
+        found[row["location_id"]][row["staff_id"]] = row["cases"]
     return found
 
 

@@ -101,17 +101,18 @@ async def take_notices(desk: Desk, tx: Transaction, facts: Sequence[Fact[Event]]
 
 
 async def _open_book(desk: Desk, tx: Transaction, incidents: Sequence[Incident]) -> Book:
-    """Everything the batch needs, in five reads however many incidents there are."""
+    """Everything the batch needs, in so many reads however many incidents there are. Who has how many cases is asked where it matters."""
     open_cases = await store.lock_open(tx.conn, {incident.belongs_to for incident in incidents})
     missing = {incident.belongs_to for incident in incidents} - open_cases.keys()
     numbers = await store.numbers(tx.conn, len(missing))
-    locations = {incident.location_id for incident in incidents}
+    places = await stores(tx.conn, open_cases.values(), {incident.location_id for incident in incidents}, desk.policies.ladders.all())
+    chosen_at = {i.location_id for i in incidents if i.belongs_to in missing and places.leaves_a_choice(i.location_id, tx.now)}
     return Book(
         open=open_cases,
         fresh={name: (new_id(), reference(number)) for name, number in zip(sorted(missing), numbers, strict=True)},
         known=await store.known_incidents(tx.conn, incidents),
-        load=await store.load(tx.conn, {i.location_id for i in incidents if i.belongs_to in missing}) if missing else {},
-        stores=await stores(tx.conn, open_cases.values(), locations, desk.policies.ladders.all()),
+        load=await store.load(tx.conn, chosen_at) if chosen_at else {},
+        stores=places,
     )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from services.escalation import store
 from services.escalation.domain.case import Case, Store
 from services.escalation.domain.rungs import Ladder
+from services.escalation.domain.who import could_own
 from shared import reference
 from shared.db import Connection
 from shared.kernel.errors import Unready
@@ -36,6 +37,10 @@ class Stores:
         if place is None:
             place = self.seen[location_id, moment] = self._look(location_id, moment)
         return place
+
+    def leaves_a_choice(self, location_id: str, moment: datetime) -> bool:
+        """Whether a case that is opened there now could be one person's or another's, so that it matters who has how many."""
+        return location_id in self.locations and len(could_own(self.at(location_id, moment))) > 1
 
     def _look(self, location_id: str, moment: datetime) -> Store:
         location, people = self.locations.get(location_id), self.people.get(location_id)
