@@ -1,9 +1,9 @@
 """The loop that wakes a service when its time has come.
 
 Called by the runtime. Sleeps until the next due time (at most a second), wakes on an earlier insert; reads the due in batches, at most one
-timer of a subject at a time so that a subject's timers fire in their order. Invariants: a timer fires never early; a handler that breaks
-on one timer parks that one alone; a database that is down parks nothing. The loop keeps a connection of its own: with the pool's next one
-its timers would wait behind every request and text of a busy service, for seconds.
+timer of a subject at a time so that a subject's timers fire in their order; of more than a batch, half from either end. Invariants: a timer
+fires never early; a handler that breaks on one timer parks that one alone; a database that is down parks nothing. The loop keeps a
+connection of its own: with the pool's next one its timers would wait behind every request and text of a busy service, for seconds.
 """
 
 import asyncio
@@ -44,6 +44,14 @@ READ_DUE: Final = """
 -- What is due, earliest first.
 select kind, subject, name, generation, due_at, data, traceparent from timers
 where due_at <= $1 and parked_reason is null order by due_at, created_at, kind, name, generation limit $2
+"""
+READ_FRESHEST: Final = """
+-- Of the subjects that became due last, the earliest that is due of each: a subject's timers keep their order.
+select distinct on (subject) kind, subject, name, generation, due_at, data, traceparent from timers
+where due_at <= $1 and parked_reason is null and subject in (
+    select subject from timers where due_at <= $1 and parked_reason is null order by due_at desc, created_at desc limit $2
+)
+order by subject, due_at, created_at, kind, name, generation
 """
 NEXT_DUE: Final = "select min(due_at) from timers where due_at is not null and parked_reason is null"
 PARK: Final = """
@@ -143,7 +151,7 @@ class Loop:
     async def once(self) -> int:
         """Handle one batch of what is due now; returns how many were read."""
         now = self._engine.clock.now()
-        rows = await self._database.fetch(READ_DUE, now, BATCH)
+        rows = await self._read(now)
         by_kind: dict[str, list[Due]] = {}
         seen: set[str] = set()
         for row in rows:
@@ -171,6 +179,15 @@ class Loop:
             self._is_to_try_again = False
             await asyncio.sleep(BETWEEN_TRIES)
         return len(rows)
+
+    async def _read(self, now: datetime) -> list[Any]:
+        """A batch of what is due. Of a backlog the half that became due last comes first: what can be in time does not wait for what is
+        late in any case, which has the other half, so that nothing waits for ever."""
+        rows: list[Any] = await self._database.fetch(READ_DUE, now, BATCH)
+        if len(rows) < BATCH:
+            return rows
+        freshest = await self._database.fetch(READ_FRESHEST, now, BATCH // 2)
+        return [*freshest, *rows[: BATCH - len(freshest)]]
 
     async def _unless_left(self, due: list[Due]) -> list[Due]:
         """Without those that their handler was given again and again and never fired: they would be due for ever."""

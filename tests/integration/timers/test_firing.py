@@ -153,6 +153,30 @@ async def test_more_than_a_batch_of_one_subject_comes_to_its_end(world: World, m
     assert "x" in names
 
 
+async def test_r16_of_a_backlog_the_freshest_deadlines_come_first_and_nothing_waits_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: what becomes due while a backlog is worked off is not late by all of it; the oldest go on all the same, and a subject's timers
+    keep their order. Method: batches of four of a backlog of twenty; one that is due by now each round, the first of a subject with a
+    deadline in the backlog."""
+    monkeypatch.setattr(due, "BATCH", 4)
+    await world.set(*[schedule(f"old{n:02}", n, subject=f"S{n}") for n in range(20)])
+    await world.set(schedule("fresh0", 60, subject="S10"))
+    rounds = []
+    for n in range(1, 4):
+        world.bed.clock.jump_to(NOON + (59 + n) * MINUTE)
+        before = len(world.fired)
+        await world.round()
+        rounds.append(set(world.names()[before:]))
+        await world.set(schedule(f"fresh{n}", 60 + n, subject=f"T{n}"))
+    assert rounds == [
+        {"old10", "old19", "old00", "old01"},
+        {"fresh1", "fresh0", "old02", "old03"},
+        {"fresh2", "old18", "old04", "old05"},
+    ]
+    assert sorted(await world.at(NOON + 90 * MINUTE)) == [*(f"fresh{n}" for n in range(4)), *(f"old{n:02}" for n in range(20))]
+
+
 @pytest.mark.parametrize("how", ["troubles", "raw"])
 async def test_a_broken_timer_is_parked_alone_and_nothing_of_it_is_done(world: World, how: str) -> None:
     """Goal: neither its effect nor its proof is written, whether its own rule breaks or the batch around it."""
