@@ -1,4 +1,5 @@
-"""A backlog that several processes of escalation share by the partitions of its topic, beside one process alone: in turns, on the same servers.
+"""A backlog that several processes of escalation share by the partitions of its topic, beside one process alone: in turns, on the same
+servers.
 
 The incidents lie on the topic before the processes start. A rate is that of the cases between the first tenth and the last of a round.
 """
