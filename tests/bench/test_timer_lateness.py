@@ -1,4 +1,6 @@
-"""How late timers fire: a million pending, two thousand a second coming due for ten seconds, through the loop that every service runs."""
+"""How late timers fire, through the loop that every service runs: a million pending and two thousand a second coming due for ten seconds;
+and two hundred a second for five seconds while fifty thousand that were due an hour ago are worked off.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,6 +29,8 @@ from tests.support.servers import fresh_database, throwaway_folder
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 ROUNDS, PENDING, PER_SECOND, SECONDS = 3, 1_000_000, 2_000, 10
 LATE_MS = 50.0
+OVERDUE, SINCE = 50_000, timedelta(hours=1)
+FRESH_PER_SECOND, FRESH = 200, 1_000
 HEAD_START = timedelta(seconds=2)
 
 FILL = f"""
@@ -90,6 +94,32 @@ async def test_two_thousand_a_second_with_a_million_pending(capsys: pytest.Captu
             told = ", ".join(f"p{100 * share:g} {percentile(late, share):.1f}" for share in (0.5, 0.99, 0.999))
             print(f"  late in ms: {told}, most {max(late):.1f}, least {min(late):.1f}; CPU a timer in µs: {cpu.per(len(late))}")
     assert all(len(late) == PER_SECOND * SECONDS and min(late) >= 0 for late in rounds)
+
+
+async def test_what_comes_due_while_a_backlog_is_worked_off(capsys: pytest.CaptureFixture[str]) -> None:
+    worst: list[float] = []
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(EmbeddedPostgres(stack.enter_context(throwaway_folder())))
+        database = await stack.enter_async_context(fresh_database(server.dsn(), "overdue"))
+        bed = await stack.enter_async_context(bed_in(database))
+        owner = await asyncpg.connect(database.dsn)
+        stack.push_async_callback(owner.close)
+        collect_rarely()
+        for n in range(ROUNDS):
+            loop = Watched(Engine(NAME, bed.pool, MachineClock(), writers=(timers.write,)))
+            await owner.execute(COMING, f"overdue-{n}-", machine_now() - SINCE, timedelta(milliseconds=1), OVERDUE, timeout=300)
+            await owner.execute(f"vacuum analyze {NAME}.timers", timeout=300)
+            await owner.execute(COMING, f"fresh-{n}-", machine_now(), timedelta(seconds=1 / FRESH_PER_SECOND), FRESH)
+            running = asyncio.create_task(loop.run())
+            await eventually(partial(_all, loop, OVERDUE + FRESH), within_seconds=120, every_seconds=0.1)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            fresh = [1e3 * late for late in loop.late if late < SINCE.total_seconds() / 2]
+            assert len(fresh) == FRESH
+            worst.append(percentile(fresh, 0.99))
+            calibrate()
+    with capsys.disabled():
+        note(f"timers that come due beside {OVERDUE:,} overdue: late at p99", median(worst), " ms", spread=spread(worst))
 
 
 async def _all(loop: Watched, many: int) -> bool:
