@@ -355,8 +355,7 @@ class Engine:
                 cause = error.__cause__ if isinstance(error, FactFailed) else error
                 self._log.exception("a parked event failed again", topic=items[0].record.topic, offset=items[0].record.offset)
                 aside = ToPark(items[0].record, _reason(cause), f"{type(cause).__name__}: {cause}")
-        retry_in = aside.retry_in if aside.retry_in is not None else 1e7
-        await self.pool.execute(parked.AGAIN, parked_id, aside.reason, aside.detail[:2000], parked.at_in(retry_in))
+        await parked.park_again(self.pool, parked_id, aside)
 
     def _watch_the_park(self, came: int, parked_now: int) -> None:
         now = machine_now().timestamp()

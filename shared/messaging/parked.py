@@ -25,6 +25,9 @@ from shared.telemetry.metrics import EVENTS_PARKED
 
 # How long the engine itself tries a fact that waits for another topic's row before it leaves it to a person.
 WAITS_AT_MOST: Final = timedelta(minutes=10)
+# Later than any `give_up_at`.
+NEVER_SECONDS: Final = 1e7
+DETAIL_MAX: Final = 2000
 
 PARK: Final = """
 -- Keep each record once, also where the log holds it twice, whatever happens to it later; and let the inbox know its event.
@@ -117,15 +120,20 @@ async def park(conn: Connection, service: str, rows: Sequence[ToPark]) -> None:
 def _row(p: ToPark, now: datetime) -> tuple[Any, ...]:
     r = p.record
     retry_at = now + timedelta(seconds=p.retry_in) if p.retry_in is not None else None
-    detail = p.detail.replace("\x00", "\ufffd")[:2000]
-    kind = (r.header("ce_type") or "").replace("\x00", "\ufffd")[:200] or None
-    key = r.order_key.replace("\x00", "\ufffd")
-    return new_id(), r.topic, r.partition, r.offset, key, r.ce_id, kind, p.reason, detail, p.is_behind, r.packed(), retry_at
+    kind = _kept(r.header("ce_type") or "", 200) or None
+    detail = _kept(p.detail, DETAIL_MAX)
+    return new_id(), r.topic, r.partition, r.offset, r.order_key, r.ce_id, kind, p.reason, detail, p.is_behind, r.packed(), retry_at
 
 
-def at_in(seconds: float) -> datetime:
-    """That many seconds from now, in machine time."""
-    return machine_now() + timedelta(seconds=seconds)
+async def park_again(pool: Pool, parked_id: UUID, p: ToPark) -> None:
+    """What was tried again and failed: its row says why, and whether it is tried once more by itself."""
+    retry_at = machine_now() + timedelta(seconds=p.retry_in if p.retry_in is not None else NEVER_SECONDS)
+    await pool.execute(AGAIN, parked_id, p.reason, _kept(p.detail, DETAIL_MAX), retry_at)
+
+
+def _kept(text: str, most: int) -> str:
+    """As PostgreSQL can hold it: no U+0000, and not endlessly long."""
+    return text.replace("\x00", "\ufffd")[:most]
 
 
 class Redriver:
@@ -145,10 +153,15 @@ class Redriver:
             await asyncio.sleep(every)
 
     async def once(self) -> int:
-        """One round; returns how many events went through."""
+        """One round; returns how many events went through. A key that cannot even be tried keeps no other from it."""
         done = 0
         for head in await self._pool.fetch(READY, machine_now(), 500):
-            done += await self._key(head["topic"], head["key"], self._handler_of(head["topic"]))
+            try:
+                done += await self._key(head["topic"], head["key"], self._handler_of(head["topic"]))
+            except DATABASE_DOWN:
+                raise
+            except Exception:  # noqa: BLE001 - a door: what lies parked is broken already, and must not end the loop
+                self._log.exception("a parked event could not be tried", topic=head["topic"])
         return done
 
     async def _key(self, topic: str, key: str, handler: Callable[[Record, UUID], Awaitable[bool]]) -> int:

@@ -27,6 +27,7 @@ _KEY_MAX = 400
 # Bodies up to this size are read once for all listeners of this process, as long as so many others have not come between.
 SHARED_BYTES: Final = 8_192
 SHARED_EVENTS: Final = 1_024
+COMPLAINTS_MAX: Final = 5
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -69,10 +70,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def order_key(self) -> str:
-        """What must stay in order: the key, else the partition and offset, alone."""
+        """What must stay in order: the key as PostgreSQL can hold it, else the partition and offset, alone."""
         if self.key is None:
             return f"#{self.partition}:{self.offset}"
-        text = self.key.decode("utf-8", "backslashreplace")
+        text = self.key.decode("utf-8", "backslashreplace").replace("\x00", "\ufffd")
         return text if len(text) <= _KEY_MAX else f"{text[:100]}#{hashlib.sha256(self.key).hexdigest()}"
 
     def packed(self) -> bytes:
@@ -114,8 +115,10 @@ def read(record: Record) -> Fact[Event]:
         raise Poison("empty-body", "the record has no body")
     try:
         event = _shared(cls, record.value) if len(record.value) <= SHARED_BYTES else cls.model_validate_json(record.value)
-    except (ValidationError, ValueError) as error:
-        raise Poison("unreadable-body", f"{event_type}: {str(error)[:500]}") from error
+    except ValidationError as error:
+        raise Poison("unreadable-body", f"{event_type}: {_complaints(error)}") from error
+    except ValueError as error:
+        raise Poison("unreadable-body", f"{event_type}: {error}") from error
     envelope = Envelope(ce_id, event_type, record.header("ce_source") or "", time, record.order_key, record.header("traceparent"))
     return Fact(envelope, event)
 
@@ -124,6 +127,14 @@ def read(record: Record) -> Fact[Event]:
 def _shared(cls: type[Event], body: bytes) -> Event:
     """What these bytes say. An event is frozen and the same for whoever reads it; four services of one process read each case's."""
     return cls.model_validate_json(body)
+
+
+def _complaints(error: ValidationError) -> str:
+    """Where a body is wrong and how, without what stands there: it may be somebody's words, and the reason of a park is read by many."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [f"{'.'.join(str(part) for part in item['loc']) or 'the body'}: {item['msg']}" for item in found[:COMPLAINTS_MAX]]
+    more = len(found) - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
 
 
 def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:

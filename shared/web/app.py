@@ -158,13 +158,16 @@ def _openapi_config(title: str) -> OpenAPIConfig:
 
 
 class RequestMiddleware(ASGIMiddleware):
-    """Around every routed request: the caller's trace is taken up, and the time to the first byte is measured."""
+    """Around every routed request: a path that can name nothing ends here, the caller's trace is taken up, and the time to the first byte
+    is measured."""
 
     scopes = (ScopeType.HTTP,)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Litestar calls this after routing."""
         template, method = str(scope.get("path_template", "")), str(scope.get("method", ""))
+        if "\x00" in scope["path"]:
+            raise Rejected("not-found", "There is nothing at this address.")  # no column can hold it, so nobody is called so
         given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
         loop = asyncio.get_running_loop()
         began = loop.time()

@@ -59,6 +59,8 @@ STATUS_OF: dict[str, int] = {
 _PREFIXES = (("malformed-", 400), ("invalid-", 400), ("bad-", 400), ("missing-", 400), ("too-many-", 400))
 _CODE_OF_STATUS = {400: "bad-request", 401: "unauthenticated", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
                    406: "not-acceptable", 413: "too-large", 415: "unsupported-media-type", 429: "too-many-requests"}  # fmt: skip
+# Litestar says in words alone which parameter it misses.
+_MISSING = re.compile(r"Missing required (query|header|cookie|path) parameter '([\w.-]+)'")
 _RESERVED = {"type", "title", "status", "detail", "code", "instance", "errors"}
 log = logs.get("web")
 
@@ -157,6 +159,9 @@ def _fields(error: ValidationException) -> list[dict[str, str]]:
     if isinstance(inner, list):
         return [field_problem(item["loc"], item["msg"]) for item in inner]
     complaints = error.extra if isinstance(error.extra, list) else []
+    missing = _MISSING.match(error.detail)
+    if missing and not complaints:
+        return [{"pointer": f"/{missing[1]}/{missing[2]}", "detail": "It is required."}]
     return [_complaint(item) for item in complaints if isinstance(item, Mapping)]
 
 

@@ -57,6 +57,42 @@ async def test_a_bad_record_is_parked_alone_with_place_reason_and_bytes(bed: Bed
     assert Record.unpacked(INCIDENTS, 3, 17, rows[0]["record"]) == bad
 
 
+@pytest.mark.parametrize("what", POISONS)
+async def test_a_bad_record_that_is_tried_again_stays_parked_and_keeps_no_other_from_it(bed: Bed, what: str) -> None:
+    changes, reason = POISONS[what]
+    bed.troubles["mended"] = raises(ValueError("a bug\x00"))
+    await bed.take(record("P-bad", "bad", partition=3, offset=17, **changes))
+    await bed.take(record("P-1", "mended"))
+    bed.troubles.clear()
+    assert await parked.redrive(bed.pool, None) == 2
+    done = await bed.redriver().once()
+    # What is unreadable stays so; what is too old for the inbox is applied, for a person asked for it.
+    left = [] if reason == "too-old" else [(reason, 1, None)]
+    rows = await bed.pool.fetch("select reason, attempts, retry_at from parked where redriven_at is null")
+    assert [tuple(row) for row in rows] == left and done == 2 - len(left)
+    assert "mended" in await bed.words()
+
+
+async def test_a_use_case_that_complains_with_a_nul_is_parked_again_and_again(bed: Bed) -> None:
+    bed.troubles["boom"] = raises(ValueError("a bug\x00"))
+    await bed.take(record("P\x001", "boom"))
+    await bed.take(record("P\x001", "behind"))
+    assert await bed.parked() == [("failed", False), ("behind", True)]
+    await parked.redrive(bed.pool, None)
+    assert await bed.redriver().once() == 0
+    bed.troubles.clear()
+    await parked.redrive(bed.pool, None)
+    assert await bed.redriver().once() == 2
+    assert await bed.words() == ["boom", "behind"]
+
+
+async def test_the_reason_of_a_park_does_not_quote_what_was_said(bed: Bed) -> None:
+    await bed.take(record("P-1", "words", value=b'{"incident": {"incident_id": "somebody\'s own words", "catalyst": 7}}'))
+    detail = await bed.pool.fetchval("select detail from parked")
+    assert "incident.incident_id" in detail and "and" in detail
+    assert "own words" not in detail and "http" not in detail
+
+
 async def test_the_same_bad_record_again_is_parked_once(bed: Bed) -> None:
     """Goal: redelivered, twice in one batch, and twice in the log (a relay that started again), it comes back once from the park."""
     ce_id = new_id()

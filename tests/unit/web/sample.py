@@ -82,6 +82,12 @@ async def list_orders(limit: int = 50) -> dict[str, Any]:
     return {"items": [], "limit": limit}
 
 
+@get("/v1/lines", guards=[requires("cases:read")])
+async def list_lines(order_id: str) -> dict[str, Any]:
+    """Those of one order."""
+    return {"items": [], "order_id": order_id}
+
+
 @post("/v1/raw", guards=[requires("cases:write")], status_code=202, opt=RAW)
 async def take_raw(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """Reads its own body."""
@@ -114,7 +120,7 @@ async def fail(how: str) -> None:
     raise FAILURES[how]()
 
 
-ROUTES = [create_order, confirm_order, list_orders, take_raw, take_form, fail]
+ROUTES = [create_order, confirm_order, list_orders, list_lines, take_raw, take_form, fail]
 
 
 async def lookup(key_id: str) -> Access | None:

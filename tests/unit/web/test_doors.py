@@ -75,6 +75,17 @@ async def test_a_missing_body_and_a_wrong_parameter_are_problems() -> None:
         assert body["errors"][0]["pointer"] == "/query/limit"
 
 
+async def test_a_missing_parameter_is_named() -> None:
+    async with client_of(sample_app()) as client:
+        body = problem(await client.get("/v1/lines", headers=bearer("reader")), 400, "invalid-input")
+    assert body["errors"] == [{"pointer": "/query/order_id", "detail": "It is required."}]
+
+
+async def test_an_address_with_a_nul_is_no_address() -> None:
+    async with client_of(sample_app()) as client:
+        problem(await client.post("/v1/orders/o-1%00/confirm", headers=bearer("writer")), 404, "not-found")
+
+
 async def test_size_type_method_and_address() -> None:
     async with client_of(sample_app()) as client:
         headers = bearer("writer") | {"content-type": "application/json"}
