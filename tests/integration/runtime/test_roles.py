@@ -1,6 +1,7 @@
 """One role per service, and the database refuses it everything but its own schema: on this run's server and on the embedded one."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -15,6 +16,7 @@ from tests.support.servers import Database, fresh_database, throwaway_folder
 
 pytestmark = pytest.mark.integration
 
+ROLES = Path(__file__).parents[3] / "deploy" / "postgres" / "roles.sql"
 REFUSED = asyncpg.InsufficientPrivilegeError
 # What each role tries in the schema of another service, in public, and in its own beyond its work.
 ELSEWHERE = (
@@ -82,3 +84,24 @@ async def test_a_role_does_its_own_work_but_changes_no_audit(migrated: Database,
                 await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def test_an_owner_who_is_no_superuser_migrates_and_gives_the_roles_their_passwords() -> None:
+    """Goal: the administrator's one file is enough. Method: the file as it is, then what `amends migrate` does, twice."""
+    text = "\n".join(line for line in ROLES.read_text("utf-8").splitlines() if not line.startswith("--"))
+    with throwaway_folder() as folder:
+        async with EmbeddedPostgres(folder) as server:
+            administrator = await asyncpg.connect(server.dsn())
+            try:
+                for statement in filter(str.strip, text.split(";")):
+                    await administrator.execute(statement)
+                owner = server.dsn(user="amends_owner", database="amends")
+                for _ in range(2):
+                    for name, (_, schema) in builders().items():
+                        await migrate_service(owner, name, schema, password=f"of-{name}")
+                found = await administrator.fetch(
+                    "select rolname, rolpassword is not null and not rolsuper as ok from pg_authid where rolname like 'amends\\_%'"
+                )
+            finally:
+                await administrator.close()
+    assert {row["rolname"]: row["ok"] for row in found} == {**{role_of(name): True for name in ALL_SERVICES}, "amends_owner": False}
