@@ -13,8 +13,9 @@ from shared.settings import Settings, fields, is_secret, read
 # What an embedded Amends makes for itself, and where it keeps it.
 MADE: Final = ("AMENDS_VAULT__MASTER_KEY", "AMENDS_VAULT__INDEX_KEY")
 KEYS: Final = "keys.json"
-# A name and a password inside an address.
+# A name and a password inside an address, and what is asked of it: a token often stands there.
 _INSIDE: Final = re.compile(r"(?<=://)[^/@\s]+@")
+_ASKED: Final = re.compile(r"(?<=://)([^\s?]*\?)\S+")
 
 
 @app.command
@@ -47,4 +48,6 @@ def shown(settings: Settings, environ: Mapping[str, str], data: Path) -> list[di
 def _plain(value: Any, hidden: bool) -> Any:
     if hidden:
         return "hidden" if value else None
-    return _INSIDE.sub("hidden@", value) if isinstance(value, str) else value
+    if isinstance(value, dict):
+        return {name: _plain(inside, hidden) for name, inside in value.items()}
+    return _ASKED.sub(r"\1hidden", _INSIDE.sub("hidden@", value)) if isinstance(value, str) else value

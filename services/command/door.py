@@ -1,5 +1,6 @@
 """What the families of commands share: the command itself, its common options, how it speaks, how it fails."""
 
+import re
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -7,6 +8,9 @@ from typing import Annotated, Any, Final
 import uvloop
 from cyclopts import App, Parameter, validators
 from rich.console import Console
+
+# Control characters but the line's end, what turns the direction of writing, and halves of characters, which no stream takes.
+_STEERS: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 OUT, ERR = Console(highlight=False), Console(stderr=True, highlight=False)
 DEFAULT_DATA: Final = Path("data")
@@ -34,9 +38,14 @@ def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 def say(sentence: str) -> None:
     """What was asked for, unwrapped so that addresses and ids stay whole."""
-    OUT.print(sentence, markup=False, soft_wrap=True)
+    OUT.print(printable(sentence), markup=False, soft_wrap=True)
 
 
 def tell(sentence: str) -> None:
     """What goes on meanwhile, and what went wrong."""
-    ERR.print(sentence, markup=False, soft_wrap=True)
+    ERR.print(printable(sentence), markup=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """The text with what steers a terminal written out: a reason may quote whoever wrote to a topic."""
+    return _STEERS.sub(lambda found: f"\\x{ord(found[0]):02x}" if ord(found[0]) < 0x100 else f"\\u{ord(found[0]):04x}", text)

@@ -21,7 +21,9 @@ from shared.runtime.host import all_migrations, migrate_service
 from shared.settings import PREFIX, Settings, read
 
 SHUT_OUT: Final[tuple[type[BaseException], ...]] = (*REFUSED, OlderSchema)
-RIGHTS: Final = "let its administrator run deploy/postgres/roles.sql once or set the passwords of the DSNs by hand, or name an owner that may create roles"
+RIGHTS: Final = (
+    "let its administrator run deploy/postgres/roles.sql once, or set the passwords by hand, or name an owner that may create roles"
+)
 
 
 @app.command

@@ -47,7 +47,7 @@ def listed(
             waits = f" again at {row['retry_at']:%H:%M:%S}" if row["retry_at"] else ""
             say(
                 f"{row['parked_id']}  {row['service']}  {row['topic']}[{row['partition']}]@{row['offset']}  {row['reason']}{waits}\n"
-                f"    {row['detail']}"
+                f"    {' '.join(row['detail'].split())}"
             )
         if more:
             say(f"There is more: add --after {shown[-1]['parked_id']}")

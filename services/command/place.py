@@ -20,6 +20,10 @@ from shared.settings import PREFIX, read
 CLOCK_SECONDS: Final = 5.0
 
 
+class Lacking(Failed):
+    """A service's database is not named here."""
+
+
 @dataclass(frozen=True)
 class Place:
     """`dsns` and `urls` by service, `kafka` its bootstrap servers."""
@@ -32,7 +36,7 @@ class Place:
     async def pool(self, service: str) -> AsyncIterator[Pool]:
         """Connections to one service's schema. Raises Failed where the database does not answer."""
         if service not in self.dsns:
-            raise Failed(f"{PREFIX}POSTGRES__{service.upper()} is missing: this needs the database of {service}.")
+            raise Lacking(f"{PREFIX}POSTGRES__{service.upper()} is missing: this needs the database of {service}.")
         try:
             pool = await open_pool(self.dsns[service], schema=service, size=2)
         except (*DATABASE_DOWN, *REFUSED) as fault:

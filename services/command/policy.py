@@ -58,7 +58,7 @@ def _name_of(text: str) -> Any:
     """What a file says it is; None where it cannot be read, which the reader of tables tells in its own words."""
     try:
         return tomllib.loads(text).get("name")
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return None
 
 

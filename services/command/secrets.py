@@ -6,6 +6,7 @@ of its own and nothing else there; a run that was cut off is made good by the ne
 
 import base64
 import os
+import re
 import secrets as random
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cyclopts import Parameter
 
-from services.command.door import Failed, app, say
+from services.command.door import Failed, Misused, app, say
 from shared.contracts.flow import ALL_SERVICES
 from shared.db import role_of
 
 OWNER: Final = "amends_owner"
+DATABASE: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/[A-Za-z0-9._-]+")
 # Written last: the folder is complete.
 COMPLETE: Final = Path("owner") / "complete"
 
@@ -37,6 +39,9 @@ def secrets(folder: Path, /, *, database: Annotated[str, Parameter(name="--datab
     database
         The database, as host:port/name.
     """
+    if not DATABASE.fullmatch(database):
+        # Before anything is written: what is there once is never made anew.
+        raise Misused(f"{database or 'Nothing'} is no database; name it as db.example.org:5432/amends.")
     try:
         if (folder / COMPLETE).exists():
             say(f"The secrets in {folder} are complete.")

@@ -92,8 +92,11 @@ class Stack:
     async def instead(self, work: Callable[[Process, str, str], Awaitable[T]]) -> T:
         """Instead of `start`: the servers come up, the work is done on services that do not run, and the servers are stopped.
 
-        The work gets the services, the owner's DSN (empty where every service brings its own) and Kafka's address.
+        The work gets the services, the owner's DSN (empty where every service brings its own) and Kafka's address. Raises EmbeddedError
+        for a folder that no Amends has run in: it would be a new one, and the work done on nothing.
         """
+        if self.settings.postgres.is_embedded and not (self.data / "postgres").is_dir():
+            raise EmbeddedError(f"No Amends has run in {self.data} yet; name the folder of yours with --data DIR.")
         try:
             owner_dsn, servers = await self._prepare()
             assert self.process is not None, "a prepared stack has its services"

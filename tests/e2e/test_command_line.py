@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from shared.kernel.ids import new_id
 from tests.support.builders import group
-from tests.support.command import Up, amends, typed
+from tests.support.command import COMMAND, Up, amends, typed
 from tests.support.eventually import eventually
 from tests.support.servers import throwaway_folder
 
@@ -63,6 +64,28 @@ def test_beside_nothing_it_says_how_to_start(words: tuple[str, ...], tmp_path: P
     refused = typed(*words, "--data", str(tmp_path))
     assert refused.returncode == 1
     assert refused.stderr == f"Nothing runs in {tmp_path}; start it with `amends up --data {tmp_path}`.\n"
+
+
+@pytest.mark.parametrize("words", [("republish", "--since", "2026-11-26"), ("replay",)])
+def test_a_mistyped_folder_is_not_made_into_a_new_amends(words: tuple[str, ...], tmp_path: Path) -> None:
+    refused = typed(*words, "--data", str(tmp_path / "dta"))
+    assert (refused.returncode, refused.stderr) == (
+        1, f"No Amends has run in {tmp_path / 'dta'} yet; name the folder of yours with --data DIR.\n",
+    )  # fmt: skip
+    assert not (tmp_path / "dta").exists()
+
+
+def test_a_word_that_is_no_text_is_misuse() -> None:
+    refused = typed("keys", "create", "\udcff", "--scope", "events:write")
+    assert (refused.returncode, refused.stderr) == (2, "'\\udcff' is not UTF-8.\n")
+
+
+@pytest.mark.parametrize("words", ["config", "config --json", "--help"])
+def test_a_reader_who_has_seen_enough_and_a_full_disk_are_no_fault_of_the_programme(words: str) -> None:
+    for where, told in (("| true", ""), ("> /dev/full", "What was asked for cannot be written (No space left on device).\n")):
+        line = f"set -o pipefail; {COMMAND} {words} {where}"
+        ended = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+        assert ended.returncode == 1 and ended.stderr == told, (line, ended)
 
 
 def test_an_unknown_setting_refuses_to_start(tmp_path: Path) -> None:

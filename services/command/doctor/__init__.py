@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from services.command.doctor import outside, servers, standing
 from services.command.doctor.finding import Around, Check, Finding, failed, ok
 from services.command.door import DEFAULT_DATA, AsJson, Data, Failed, app, run, say
-from services.command.place import Place, beside
+from services.command.place import Lacking, Place, beside
 from shared.db import DATABASE_DOWN, REFUSED
 from shared.embedded import EmbeddedError
 from shared.settings import SettingsError, read
@@ -96,6 +96,8 @@ async def carried_out(check: Check, around: Around) -> list[Finding]:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             return await check(around)
+    except Lacking as fault:
+        return [failed(about, str(fault), "Examine with the settings of `amends migrate`, which name every service's database.")]
     except (Failed, EmbeddedError) as fault:
         return [failed(about, str(fault), "Bring the server back, or name the right one; `amends config` shows which is meant.")]
     except KafkaError as fault:

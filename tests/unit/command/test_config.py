@@ -15,6 +15,8 @@ def test_each_setting_says_where_it_came_from_and_hides_what_is_secret(tmp_path:
         "AMENDS_SMS__AUTH_TOKEN_FILE": str(file),
         "AMENDS_SMS__BASE_URL": "https://me:pa55@sms.example",
         "AMENDS_POSTGRES__DSN": "postgresql://me:pa55@db.example/amends",
+        "AMENDS_WEBHOOK__URL": "https://hooks.example/pages?token=pa55",
+        "AMENDS_WEBHOOK__PER_REGION": json.dumps({"north": "https://me:pa55@hooks.example/north?key=pa55"}),
         "AMENDS_VAULT__RETIRED_KEYS": json.dumps({"k0": "b2xkLXNlY3JldA=="}),
     }
     rows = {row["name"]: row for row in shown(read(environ, with_keys=False), environ, tmp_path)}
@@ -24,6 +26,8 @@ def test_each_setting_says_where_it_came_from_and_hides_what_is_secret(tmp_path:
     assert told["AMENDS_SMS__AUTH_TOKEN"] == ("hidden", "file", str(file))
     assert told["AMENDS_SMS__BASE_URL"] == ("https://hidden@sms.example", "environment", None)
     assert told["AMENDS_POSTGRES__DSN"] == ("hidden", "environment", None)
+    assert told["AMENDS_WEBHOOK__URL"][0] == "https://hooks.example/pages?hidden"
+    assert told["AMENDS_WEBHOOK__PER_REGION"][0] == {"north": "https://hidden@hooks.example/north?hidden"}
     assert told["AMENDS_VAULT__RETIRED_KEYS"] == ("hidden", "environment", None)
     assert told["AMENDS_VAULT__MASTER_KEY"] == (None, "default", None)
     assert told["AMENDS_TEXTING__START"] == ("09:00:00", "default", None)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.command.door import Misused
 from services.command.secrets import secrets
 from shared.contracts.flow import ALL_SERVICES
 from shared.settings import read
@@ -39,3 +40,14 @@ def test_a_process_starts_with_its_own_folder_and_signs_only_where_it_is_the_con
         "AMENDS_VAULT__INDEX_KEY_FILE": files["index_key"],
     })  # fmt: skip
     assert (settings.postgres.dsn_of(service) or "").endswith("@db:5432/amends")
+
+
+@pytest.mark.parametrize(
+    "database", ["", "amends", "db:5432", "a b/amends", "me:pa55@db/amends", "db:5432/amends?sslmode=off", "db/../x/y"]
+)
+def test_a_database_that_is_none_is_refused_before_anything_is_written(database: str, tmp_path: Path) -> None:
+    with pytest.raises(Misused):
+        secrets(tmp_path / "made", database=database)
+    assert not (tmp_path / "made").exists()
+    for good in ("db.example.org:5432/amends", "localhost/amends", "[::1]:5432/amends"):
+        secrets(tmp_path / str(hash(good)), database=good)

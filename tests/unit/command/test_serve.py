@@ -29,7 +29,7 @@ SETTINGS = settings_of(NOWHERE, {})
         ("console", {"AMENDS_SIGN_IN__ASSERTION_PRIVATE_KEY": ""}, "AMENDS_SIGN_IN__ASSERTION_PRIVATE_KEY (or …_FILE) is missing"),
         ("console", {"AMENDS_SIGN_IN__ASSERTION_PRIVATE_KEY": "hush"}, "make one with `openssl genpkey -algorithm ed25519`"),
         ("intake", {}, "A server does not answer"),
-        ("intake", {"AMENDS_POSTGRES__INTAKE": "mysql://localhost/amends"}, "check AMENDS_POSTGRES__DSN"),
+        ("intake", {"AMENDS_POSTGRES__INTAKE": "mysql://localhost/amends"}, "AMENDS_POSTGRES__INTAKE cannot be used"),
     ],
 )
 async def test_a_service_says_in_one_sentence_why_it_does_not_start(service: str, changes: Mapping[str, str], sentence: str) -> None:

@@ -99,3 +99,14 @@ def test_every_setting_has_its_sentence() -> None:
     for name, _, _, sentence in settings.rows():
         assert sentence.endswith("."), name
         assert len(sentence) > 20, name
+
+
+@pytest.mark.parametrize(
+    "dsn", ["nonsense", "mysql://u:pa55@db/amends", "postgresql://u:pa55@[::1/amends", "postgresql://u:pa55@db:99999/amends"]
+)
+def test_a_dsn_that_is_none_is_refused_by_its_name_and_not_quoted(dsn: str) -> None:
+    for name in ("AMENDS_POSTGRES__DSN", "AMENDS_POSTGRES__INTAKE"):
+        with pytest.raises(SettingsError) as refused:
+            read({name: dsn, **KEYS})
+        assert str(refused.value).startswith(f"{name} cannot be used: it is no address such as postgresql://")
+        assert "pa55" not in str(refused.value) and "nonsense" not in str(refused.value)
