@@ -269,7 +269,13 @@ def _redrive_handler(engine: Engine, topic: str) -> Callable[[Record, UUID], Awa
     async def again(record: Record, parked_id: UUID) -> bool:
         if handler is None:
             return await unheard(engine.pool, parked_id)
-        await handler(Batch([record], parked_id))
+        try:
+            await handler(Batch([record], parked_id))
+        except DATABASE_DOWN:
+            raise
+        except Exception:  # noqa: BLE001 - a door: what lies parked is broken already, and must keep no other from its turn
+            logs.get("redriver", service=engine.name).exception("a parked event could not be tried", topic=topic)
+            return False
         return await went_through(engine.pool, parked_id)
 
     return again
