@@ -11,7 +11,6 @@ import binascii
 import hashlib
 import hmac
 import json
-import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from shared.kernel.clock import machine_now
 from shared.kernel.errors import Rejected
-from shared.kernel.ids import new_id
 
 PUBLIC = {"public": True}  # route option: needs no key, no session; `principal` is not injected there
 KEY_PREFIX = "amk_"
@@ -108,12 +106,6 @@ class Access:
 
 Lookup = Callable[[str], Awaitable[Access | None]]
 Sessions = Callable[[ASGIConnection[Any, Any, Any, Any]], Awaitable[Principal | None]]
-
-
-def mint_key() -> tuple[str, str, str]:
-    """A new API key: (key id, the key as shown once, the hash to keep)."""
-    key_id, secret = new_id().hex, secrets.token_hex(24)
-    return key_id, f"{KEY_PREFIX}{key_id}_{secret}", hash_secret(secret)
 
 
 def hash_secret(secret: str) -> str:

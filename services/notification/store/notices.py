@@ -82,10 +82,6 @@ OF_CASE = f"""
 -- All notices of a case, oldest first.
 select {_STATE}, {_SENDING} from notices where case_id = $1 order by seq limit 500
 """
-BY_ID = f"""
--- One notice.
-select {_STATE}, {_SENDING} from notices where notice_id = $1
-"""
 BY_SID = """
 -- The notice that the provider knows by this id.
 select notice_id from notices where provider_sid = $1
@@ -252,12 +248,6 @@ async def lock_waiting_for(conn: Connection, number_index: str) -> list[Row]:
 async def of_case(conn: Connection, case_id: UUID) -> list[Row]:
     """A case's notices, oldest first, at most 500."""
     return _rows(await conn.fetch(OF_CASE, case_id))
-
-
-async def by_id(conn: Connection, notice_id: UUID) -> Row | None:
-    """One notice, not locked."""
-    rows = _rows(await conn.fetch(BY_ID, notice_id))
-    return rows[0] if rows else None
 
 
 async def by_sid(conn: Connection, sid: str) -> UUID | None:

@@ -9,7 +9,7 @@ from litestar import get
 from shared.kernel.clock import machine_now
 from shared.kernel.errors import Rejected
 from shared.web import Access, Auth, Principal, requires
-from shared.web.auth import ROLE_SCOPES, mint_assertion, mint_key, verify_assertion
+from shared.web.auth import ROLE_SCOPES, hash_secret, mint_assertion, verify_assertion
 from tests.unit.web.sample import bearer, client_of, sample_app
 
 pytestmark = pytest.mark.unit
@@ -85,7 +85,8 @@ class Directory:
     """A local copy of access that counts how often it is read."""
 
     def __init__(self) -> None:
-        self.key_id, self.key, kept = mint_key()
+        self.key_id, secret = "k1", "s" * 48
+        self.key, kept = f"amk_{self.key_id}_{secret}", hash_secret(secret)
         self.row, self.reads, self.version = Access(self.key_id, kept, frozenset({"cases:read"})), 0, 1
 
     async def lookup(self, key_id: str) -> Access | None:
