@@ -64,12 +64,12 @@ ARMED_AGAIN: Final = """
 -- A slice of what is set, by key, and which of it fired already.
 with slice as (
     select kind, subject, name, generation, due_at from timers
-    where (kind, subject, name, generation) > ($1, $2, $3, $4) order by kind, subject, name, generation limit $5
+    where (subject, kind, name, generation) > ($1, $2, $3, $4) order by subject, kind, name, generation limit $5
 )
 select s.*, exists (
     select from timers_done d where d.kind = s.kind and d.subject = s.subject and d.name = s.name and d.generation = s.generation
       and d.outcome = 'fired'
-) as has_fired from slice s order by kind, subject, name, generation
+) as has_fired from slice s order by subject, kind, name, generation
 """
 KEEP: Final = """
 -- What was found, and when last; what a person took note of stays so unless it got worse.
@@ -153,7 +153,7 @@ class Auditor:
         rows = await conn.fetch(ARMED_AGAIN, *self._after, SLICE)
         if len(rows) == SLICE:
             last = rows[-1]
-            self._after = (last["kind"], last["subject"], last["name"], last["generation"])
+            self._after = (last["subject"], last["kind"], last["name"], last["generation"])
         else:
             gone.append((BY_ROUND[:1], self._timers_since))
             self._rounds["timers"] = self._timers_since

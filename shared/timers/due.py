@@ -46,12 +46,17 @@ select kind, subject, name, generation, due_at, data, traceparent from timers
 where due_at <= $1 and parked_reason is null order by due_at, created_at, kind, name, generation limit $2
 """
 READ_FRESHEST: Final = """
--- Of the subjects that became due last, the earliest that is due of each: a subject's timers keep their order.
-select distinct on (subject) kind, subject, name, generation, due_at, data, traceparent from timers
-where due_at <= $1 and parked_reason is null and subject in (
-    select subject from timers where due_at <= $1 and parked_reason is null order by due_at desc, created_at desc limit $2
-)
-order by subject, due_at, created_at, kind, name, generation
+-- Of the subjects that became due last, the earliest that is due of each: a subject's timers keep their order. Each is looked up by its
+-- subject (offset 0 leaves no other way): to read all that is due once would cost what there is.
+select distinct on (t.subject) t.kind, t.subject, t.name, t.generation, t.due_at, t.data, t.traceparent
+from (
+    select distinct subject from (
+        select subject from timers where due_at <= $1 and parked_reason is null order by due_at desc, created_at desc limit $2
+    ) l
+) f cross join lateral (
+    select * from timers where timers.subject = f.subject and due_at <= $1 and parked_reason is null offset 0
+) t
+order by t.subject, t.due_at, t.created_at, t.kind, t.name, t.generation
 """
 NEXT_DUE: Final = "select min(due_at) from timers where due_at is not null and parked_reason is null"
 PARK: Final = """

@@ -9,12 +9,24 @@ from shared import timers
 from shared.kernel.clock import machine_now
 from shared.kernel.errors import Rejected
 from shared.kernel.ids import new_id
-from shared.timers import Auditor
+from shared.timers import Auditor, audit
 from tests.integration.engine.bed import NOON, Bed
 
 EARLY = """
 insert into timers_done (kind, subject, name, generation, outcome, reason, due_at, fired_at)
 values ('deadline', 'S-1', 'one', 1, 'fired', 'due', $1, $2)
+"""
+# Each subject has several timers, all of which fired and are set once more.
+ALL_AGAIN = """
+with again as (
+    select k as kind, 'S-' || s as subject, n as name
+    from unnest(array['a', 'b', 'c']) k, generate_series(1, 3) s, unnest(array['x', 'y']) n
+), proof as (
+    insert into timers_done (kind, subject, name, generation, outcome, reason, due_at, fired_at)
+    select kind, subject, name, 1, 'fired', 'due', $1::timestamptz, $1 from again
+)
+insert into timers (kind, subject, name, generation, due_at, data) select kind, subject, name, 1, $1 + interval '9 years', '{}'
+from again
 """
 OVERDUE = "insert into timers (kind, subject, name, generation, due_at, data) values ('deadline', 'S-2', 'two', 1, $1, '{}')"
 
@@ -68,3 +80,14 @@ async def test_17_it_is_known_when_the_auditor_looked_and_went_round(bed: Bed) -
     looked = await timers.looked(bed.engine.pool)
     assert before.looked_at is None and looked.looked_at is not None and looked.looked_at >= began
     assert looked.went_round_at is not None and began <= looked.went_round_at <= looked.looked_at
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 18, 100])
+async def test_17_a_round_goes_over_every_timer_however_it_is_sliced(bed: Bed, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(audit, "SLICE", at_once)
+    await bed.engine.pool.execute(ALL_AGAIN, NOON)
+    auditor = Auditor(bed.engine)
+    for _ in range(18 // at_once + 1):
+        await auditor.look()
+    found = [(row["subject"], row["kind"], row["name"]) for row in await timers.findings(bed.engine.pool)]
+    assert sorted(found) == [(f"S-{n}", kind, name) for n in (1, 2, 3) for kind in "abc" for name in "xy"]
