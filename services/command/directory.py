@@ -52,8 +52,11 @@ def create(
         async with _desk(place) as desk:
             async with desk.engine.transaction() as tx:
                 key, secret = await usecases.create_key(desk, tx, name, scope, staff, actor="command")
-            await wait_until_heard(place.urls, {ACCESS: key.version})
-        print(json.dumps({"key": secret, "key_id": key.id}) if as_json else secret)  # noqa: T201 - the key alone, unwrapped
+            try:
+                await wait_until_heard(place.urls, {ACCESS: key.version})
+            finally:
+                # It is stored and shown this once: also where somebody has not heard of it yet, or nobody waits for that any longer.
+                print(json.dumps({"key": secret, "key_id": key.id}) if as_json else secret)  # noqa: T201 - the key alone, unwrapped
 
     run(work)
 

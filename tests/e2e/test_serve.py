@@ -56,6 +56,19 @@ async def test_each_process_answers_for_itself(six: Fleet) -> None:
         assert ("/v1/events" in paths) == (member.service == "intake")
 
 
+async def test_a_key_that_not_everybody_has_heard_of_is_shown_all_the_same(six: Fleet) -> None:
+    """Goal: what is stored and shown only once is not lost. Method: the console is looked for where nothing answers."""
+    named = six.environ["AMENDS_URLS__CONSOLE"]
+    six.environ["AMENDS_URLS__CONSOLE"] = "http://localhost:1"
+    try:
+        code, shown, complaint = await six.command("keys", "create", "early", "--scope", "cases:read")
+    finally:
+        six.environ["AMENDS_URLS__CONSOLE"] = named
+    assert code == 1 and "console (does not answer)" in complaint
+    async with client(six.members["escalation"].url, shown) as http:
+        assert (await http.get("/v1/cases")).status_code == 200
+
+
 async def test_the_third_trip_goes_through_six_processes(six: Fleet, key: str) -> None:
     paula = Patient("Paula Example")
     async with client(six.members["intake"].url, key) as http:
