@@ -31,6 +31,7 @@ from shared.web.body import SIZE_LIMIT, BodyMiddleware
 from shared.web.docs import STYLE, STYLE_PATH, ReadingPage, with_problems
 from shared.web.idempotency import IdempotencyMiddleware, Sealer
 from shared.web.problems import respond
+from shared.web.transport import OneWriteProtocol
 
 READY_SECONDS = 5.0
 GRACE_SECONDS = 5
@@ -246,6 +247,7 @@ class HttpServer(uvicorn.Server):
                 app,
                 host=host,
                 port=port,
+                http=OneWriteProtocol,
                 log_config=None,
                 access_log=False,
                 server_header=False,

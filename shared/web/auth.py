@@ -106,6 +106,8 @@ class Access:
 
 Lookup = Callable[[str], Awaitable[Access | None]]
 Sessions = Callable[[ASGIConnection[Any, Any, Any, Any]], Awaitable[Principal | None]]
+# Litestar runs a guard that is no coroutine in a thread: a hand-over there and back for each request.
+Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
 
 
 def hash_secret(secret: str) -> str:
@@ -250,14 +252,14 @@ class AuthMiddleware(Doorkeeper):
         await next_app(scope, receive, send)
 
 
-def requires(*scopes: str, patient_too: bool = False) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+def requires(*scopes: str, patient_too: bool = False) -> Guard:
     """A Litestar guard: every one of `scopes`, else 403. A patient's link passes only where `patient_too` says so; there the handler
     holds `principal.sees_case(...)` against the one case."""
     unknown = set(scopes) - SCOPES
     if unknown:
         raise ValueError(f"no such scope: {sorted(unknown)}")
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
         principal = connection.scope.get("user")
         if not isinstance(principal, Principal):
             raise _unauthenticated()
@@ -268,13 +270,13 @@ def requires(*scopes: str, patient_too: bool = False) -> Callable[[ASGIConnectio
     return guard
 
 
-def requires_any(*scopes: str) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+def requires_any(*scopes: str) -> Guard:
     """A Litestar guard: one of `scopes`, else 403; not for a patient's link."""
     either = scopes
     if unknown := set(either) - SCOPES:
         raise ValueError(f"no such scope: {sorted(unknown)}")
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
         principal = principal_of(connection)
         if principal.kind == "patient" or not any(principal.may(scope) for scope in either):
             raise Rejected("forbidden", "This key or person may not do that.", needs=list(either))
