@@ -5,11 +5,13 @@ orders, so two transactions never count the same trips at once.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from services.intake.domain import History, Order, Problem, Visit
 from shared.contracts.incidents import Incident
@@ -112,39 +114,39 @@ WENT_TO: Final = """
 update incidents i set case_id = c.case_id, case_reference = c.reference
 from unnest($1::uuid[], $2::uuid[], $3::text[]) as c (incident_id, case_id, reference) where i.incident_id = c.incident_id
 """
-PATIENTS: Final = """
+_PATIENT: Final = """patient_ref, wrapped_key, name, phone, email, language, payer, postal_code, phone_index, household, consents,
+    location_id, said, version, heard"""
+PATIENTS: Final = f"""
 -- These patients, locked in one order for everybody.
-select patient_ref, wrapped_key, name, phone, email, language, payer, postal_code, phone_index, household, consents, location_id, said,
-    version
-from patients where patient_ref = any($1::text[]) order by patient_ref for update
+select {_PATIENT} from patients where patient_ref = any($1::text[]) order by patient_ref for update
 """
 ANY_WRAPPED_KEY: Final = "select wrapped_key from patients where wrapped_key <> '' order by patient_ref limit 1"
-SEE_PATIENTS: Final = """
+SEE_PATIENTS: Final = f"""
 -- These patients, to be read only.
-select patient_ref, wrapped_key, name, phone, email, language, payer, postal_code, phone_index, household, consents, location_id, said,
-    version
-from patients where patient_ref = any($1::text[])
+select {_PATIENT} from patients where patient_ref = any($1::text[])
 """
-PATIENTS_AFTER: Final = """
+PATIENTS_AFTER: Final = f"""
 -- The next patients by reference, locked; only those whom others were told of.
-select patient_ref, wrapped_key, name, phone, email, language, payer, postal_code, phone_index, household, consents, location_id, said,
-    version
-from patients where patient_ref > $1 and version > 0 order by patient_ref limit $2 for update
+select {_PATIENT} from patients where patient_ref > $1 and version > 0 order by patient_ref limit $2 for update
 """
 ENSURE_PATIENTS: Final = """
 -- A row with a key of its own for each patient who is new.
 insert into patients (patient_ref, wrapped_key, location_id) select * from unnest($1::text[], $2::bytea[], $3::text[])
 on conflict do nothing
 """
-SAVE_PATIENTS: Final = """
+SAVE_PATIENTS: Final = f"""
 -- The patients as they are now; the rows are locked and there.
 update patients p set name = n.name, phone = n.phone, email = n.email, language = n.language, payer = n.payer,
     postal_code = n.postal_code, phone_index = n.phone_index, household = n.household, consents = n.consents,
-    location_id = n.location_id, said = n.said, version = n.version
+    location_id = n.location_id, said = n.said, version = n.version, heard = n.heard
 from unnest($1::text[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[], $6::text[], $7::text[], $8::bytea[], $9::text[], $10::text[],
-    $11::jsonb[], $12::text[], $13::jsonb[], $14::int[])
-    as n (patient_ref, wrapped_key, name, phone, email, language, payer, postal_code, phone_index, household, consents, location_id, said,
-    version)
+    $11::jsonb[], $12::text[], $13::jsonb[], $14::int[], $15::bytea[])
+    as n ({_PATIENT})
+where p.patient_ref = n.patient_ref
+"""
+NOTE_PATIENTS: Final = """
+-- Patients of whom nothing new was said: only the times move, and what was heard last is noted.
+update patients p set said = n.said, heard = n.heard from unnest($1::text[], $2::jsonb[], $3::bytea[]) as n (patient_ref, said, heard)
 where p.patient_ref = n.patient_ref
 """
 EVENT: Final = """
@@ -165,8 +167,7 @@ from incidents i left join words w using (incident_id) left join patients p on p
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True, gc=False):
     """A row of `events_received` as it comes in."""
 
     event_id: UUID
@@ -180,8 +181,7 @@ class Received:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Became:
+class Became(Struct, frozen=True, gc=False):
     """What an event is besides accepted."""
 
     event_id: UUID
@@ -190,8 +190,7 @@ class Became:
     why: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SealedPatient:
+class SealedPatient(Struct, frozen=True, gc=False):
     """A row of `patients`: contact data is ciphertext."""
 
     patient_ref: str
@@ -208,10 +207,10 @@ class SealedPatient:
     location_id: str
     said: dict[str, str]
     version: int
+    heard: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class SealedWords:
+class SealedWords(Struct, frozen=True, gc=False):
     """A row of `words`; `patient_ref` is whose key it is sealed with, None for the master key."""
 
     incident_id: UUID
@@ -223,7 +222,7 @@ class SealedWords:
 async def admit(conn: Connection, rows: Iterable[Received]) -> set[UUID]:
     """Store the events and return the ids of those that were not there yet."""
     ordered = sorted(rows, key=lambda row: (row.source, row.id))
-    return {row["event_id"] for row in await conn.fetch(ADMIT, *_columns(ordered, 9))}
+    return {row["event_id"] for row in await conn.fetch(ADMIT, *_columns(ordered))}
 
 
 async def known(conn: Connection, names: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -235,7 +234,7 @@ async def known(conn: Connection, names: Collection[tuple[str, str]]) -> set[tup
 async def save_outcomes(conn: Connection, rows: Sequence[Became]) -> None:
     """Note what became of events."""
     if rows:
-        await conn.execute(BECAME, *_columns(rows, 4))
+        await conn.execute(BECAME, *_columns(rows))
 
 
 async def refuse(conn: Connection, refusals: Mapping[tuple[str, str], Problem], at: datetime) -> None:
@@ -289,10 +288,10 @@ async def save_histories(conn: Connection, orders: Iterable[Order], new: Collect
     """
     rows = sorted(orders, key=lambda order: order.order_id)
     added, changed = [row for row in rows if row.order_id in new], [row for row in rows if row.order_id not in new]
-    if added and await conn.execute(ADD_ORDERS, *_columns(added, len(fields(Order)))) != f"INSERT 0 {len(added)}":
+    if added and await conn.execute(ADD_ORDERS, *_columns(added)) != f"INSERT 0 {len(added)}":
         raise Transient("an order was told of twice at once", retry_in=0.05)
     if changed:
-        await conn.execute(SAVE_ORDERS, *_columns(changed, len(fields(Order))))
+        await conn.execute(SAVE_ORDERS, *_columns(changed))
     if moved := [(was, root) for was, root in absorbed.items() if was not in new]:
         columns = [list(column) for column in zip(*moved, strict=True)]
         await conn.execute(MOVE_VISITS, *columns)
@@ -329,7 +328,7 @@ async def add_incidents(conn: Connection, incidents: Sequence[tuple[Incident, st
     if rows:
         await conn.execute(ADD_INCIDENTS, *(list(column) for column in zip(*rows, strict=True)))
     if words:
-        await conn.execute(ADD_WORDS, *_columns(words, 4))
+        await conn.execute(ADD_WORDS, *_columns(words))
 
 
 async def incidents_went_to(conn: Connection, cases: Sequence[tuple[UUID, UUID, str]]) -> None:
@@ -367,7 +366,13 @@ async def ensure_patients(conn: Connection, rows: Sequence[tuple[str, bytes, str
 async def save_patients(conn: Connection, rows: Sequence[SealedPatient]) -> None:
     """Write patients who are locked."""
     if rows:
-        await conn.execute(SAVE_PATIENTS, *_columns(sorted(rows, key=lambda row: row.patient_ref), 14))
+        await conn.execute(SAVE_PATIENTS, *_columns(sorted(rows, key=attrgetter("patient_ref"))))
+
+
+async def note_patients(conn: Connection, rows: Sequence[SealedPatient]) -> None:
+    """Write of patients who are locked when what was said, and what was heard last."""
+    if rows:
+        await conn.execute(NOTE_PATIENTS, [r.patient_ref for r in rows], [r.said for r in rows], [r.heard for r in rows])
 
 
 async def event_became(conn: Connection, source: str, name: str) -> Mapping[str, Any] | None:
@@ -388,12 +393,9 @@ async def incident(conn: Connection, incident_id: UUID) -> Mapping[str, Any] | N
     return dict(row) if row else None
 
 
-def _columns(rows: Sequence[Any], width: int) -> list[list[Any]]:
-    """Frozen rows as the columns that `unnest` takes; empty columns where there are no rows.
+def _columns(rows: Sequence[Struct]) -> list[list[Any]]:
+    """Frozen rows, one at least, as the columns that `unnest` takes.
 
     A jsonb value in a column is an object, never a list: asyncpg takes a list of lists for an array of two dimensions.
     """
-    if not rows:
-        return [[] for _ in range(width)]
-    values = attrgetter(*(field.name for field in fields(rows[0])))
-    return [list(column) for column in zip(*map(values, rows), strict=True)]
+    return [list(column) for column in zip(*map(astuple, rows), strict=True)]

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
+from msgspec import Struct
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 Key = Annotated[str, Field(min_length=1, max_length=128)]
@@ -152,10 +153,8 @@ TYPES: dict[str, type[PosData]] = {
 }
 
 
-class PosEvent(BaseModel):
+class PosEvent(Struct, frozen=True, gc=False):
     """A CloudEvent of a known type with its data read: what intake decides on."""
-
-    model_config = ConfigDict(frozen=True)
 
     id: str
     source: str

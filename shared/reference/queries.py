@@ -7,12 +7,15 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
 
+import msgspec
+
 from shared.calendars import Calendar, Duty
 from shared.contracts.directory import LocationChanged
 from shared.db import Connection, Pool
 from shared.kernel.errors import Unready
 
-OF_LOCATIONS: Final = "select location_id, version, data from reference_locations where location_id = any($1::text[])"
+# As text: what is kept of a location is found by it, and read only where it is new.
+OF_LOCATIONS: Final = "select location_id, version, data::text from reference_locations where location_id = any($1::text[])"
 LOCATION_IDS: Final = "select location_id from reference_locations order by location_id"
 OF_STAFF: Final = "select staff_id, data from reference_staff where staff_id = any($1::text[])"
 LEFT: Final = "select staff_id from reference_staff where staff_id = any($1::text[]) and not active"
@@ -93,7 +96,7 @@ class Access:
 async def locations(conn: Connection | Pool, ids: Iterable[str]) -> dict[str, Location]:
     """Those of `ids` that are known, in one read."""
     rows = await conn.fetch(OF_LOCATIONS, list(set(ids)))
-    return {row["location_id"]: _location(row["location_id"], row["version"], _Frozen(row["data"])) for row in rows}
+    return {row[0]: _location(*row) for row in rows}
 
 
 async def location_ids(conn: Connection | Pool) -> list[str]:
@@ -171,23 +174,11 @@ def forget_access(service: str) -> None:
     _access_changes[service] += 1
 
 
-class _Frozen:
-    """A row's JSON behind its identity, so that the cache below is keyed by location and version alone."""
-
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        self.data = data
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Frozen) and (self.data is other.data or self.data == other.data)
-
-
 @lru_cache(maxsize=4096)
-def _location(location_id: str, version: int, row: _Frozen) -> Location:
-    told = LocationChanged.model_validate(row.data)
-    calendar = Calendar.of(row.data)
+def _location(location_id: str, version: int, row: str) -> Location:
+    data = msgspec.json.decode(row)
+    told = LocationChanged.model_validate(data)
+    calendar = Calendar.of(data)
     return Location(
         location_id=location_id,
         name=told.name,

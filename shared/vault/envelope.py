@@ -8,6 +8,7 @@ that seals rows without a patient is rotated long before.
 """
 
 import os
+from struct import Struct
 from typing import Literal
 
 from cryptography.exceptions import InvalidTag
@@ -25,6 +26,7 @@ KEY_ID_BYTES_MAX = 64
 _HEAD = 3
 _NONCE = 12
 _TAG = 16
+_LENGTH = Struct(">I").pack
 
 
 class Unreadable(AmendsError):
@@ -65,5 +67,5 @@ def unseal(cipher: AESGCM, sealed: bytes, place: bytes) -> bytes:
 
 def place_of(table: str, row: object, field: str) -> bytes:
     """Table, row and field as authenticated beside the text."""
-    parts = [str(part).encode() for part in (table, row, field)]
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    first, second, third = table.encode(), str(row).encode(), field.encode()
+    return b"%b%b%b%b%b%b" % (_LENGTH(len(first)), first, _LENGTH(len(second)), second, _LENGTH(len(third)), third)

@@ -27,8 +27,10 @@ from shared.vault.envelope import (
 )
 
 DATA_KEY_ID_BYTES = 8
+MARK_BYTES = 16
 
 _WRAPPING = place_of("data-key", "", "")
+_MARKING = b"amends mark v1"
 
 RowId = str | UUID
 
@@ -45,10 +47,10 @@ class _Secret:
 class DataKey(_Secret):
     """One patient's key (or a case's own): what is sealed with it is lost for good when its wrapped form is erased."""
 
-    __slots__ = ("_cipher", "_id")
+    __slots__ = ("_cipher", "_id", "_key")
 
     def __init__(self, key_id: bytes, key: bytes) -> None:
-        self._id, self._cipher = key_id, AESGCM(key)
+        self._id, self._key, self._cipher = key_id, key, AESGCM(key)
 
     def seal(self, text: str, table: str, row: RowId, field: str) -> bytes:
         """The ciphertext of a text, bound to its table, row and field."""
@@ -67,6 +69,13 @@ class DataKey(_Secret):
         if key_id_of(sealed, DATA) != self._id:
             raise Unreadable("unknown-key", "the ciphertext was sealed under another data key")
         return unseal(self._cipher, sealed, place_of(table, row, field))
+
+    def mark(self, plain: bytes, table: str, row: RowId, field: str) -> bytes:
+        """A keyed hash to know the same bytes in the same place again without keeping them: 16 bytes, useless once the key is erased.
+
+        HMAC-SHA256 under a key made of the data key by HMAC (as HKDF, RFC 5869, expands one), so that one key never serves two ciphers.
+        """
+        return hmac.digest(hmac.digest(self._key, _MARKING, "sha256"), place_of(table, row, field) + plain, "sha256")[:MARK_BYTES]
 
     def __repr__(self) -> str:
         return f"DataKey({self._id.hex()})"

@@ -5,7 +5,7 @@ Called by the use cases. Pure: ids, the time and calendars are handed in.
 
 from services.intake.domain.incidents import ORDINARY, Ids, Rules, Verdict, complaint_words, looks_back, report, when_late
 from services.intake.domain.orders import History, Order, Visit, blank, merge
-from services.intake.domain.patients import Patient, hear, household_of, payer_class_of
+from services.intake.domain.patients import Patient, Whom, hear, household_of, payer_class_of
 from services.intake.domain.reading import Arrival, Problem, judge, read_binary, read_json, read_structured
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Rules",
     "Verdict",
     "Visit",
+    "Whom",
     "blank",
     "complaint_words",
     "hear",

@@ -6,13 +6,16 @@ that doing it twice cannot raise two; an incident without a patient and without 
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self, get_args
 from uuid import UUID
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from services.intake.domain.orders import History, Order, Visit, deadline, heard, watched, window_of
-from services.intake.domain.patients import Patient
+from services.intake.domain.patients import Whom
 from shared.calendars import Calendar, local_date
 from shared.contracts.incidents import Incident, IncidentReported, IncidentType, Trip
 from shared.contracts.ingress import (
@@ -58,8 +61,7 @@ class Rules:
         return cls(table["version"], frozenset(repeat["reasons"]), repeat["from_trip"], days, events, catalysts)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, gc=False):
     """What became of one event. `why` says why there is no incident; `visit` is the trip it was, `is_remake` whether it was a remake."""
 
     history: History | None
@@ -75,8 +77,7 @@ class Verdict:
         return self.status == "accepted" and self.incident is None and self.why == ORDINARY
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
+class Ids(Struct, frozen=True, gc=False):
     """What an event and whatever it becomes are called; minted by the use case."""
 
     event_id: UUID
@@ -91,7 +92,7 @@ def report(
     *,
     now: datetime,
     calendars: Mapping[str, Calendar],
-    patient: Patient | None,
+    patient: Whom | None,
     joined: tuple[History, History] | None = None,
 ) -> Decision[Verdict]:
     """Take one POS event into its root order's history (None for an event without an order) and say what it amounts to.
@@ -155,7 +156,7 @@ def when_late(
     incident_id: UUID,
     *,
     calendars: Mapping[str, Calendar],
-    patient: Patient | None,
+    patient: Whom | None,
 ) -> Decision[Verdict]:
     """The closing time of the promised day has come. Not ready: the order is late, once for this promise. `due_at` is that closing."""
     order = replace(order, watched_until=None)

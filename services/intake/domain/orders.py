@@ -5,11 +5,13 @@ what the newest event that spoke of it said, so an older one never regresses a n
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from shared.calendars import Calendar, closing_of, local_date
 from shared.contracts.ingress import OrderPlaced, OrderPromised, PosEvent
@@ -23,8 +25,7 @@ READY = frozenset({"received", "notified", "picked_up", "returned", "cancelled"}
 NEVER = datetime(1800, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True, gc=False):
     """An order as it is known. `…_at` beside a field is the time of the event that said it.
 
     `watched_until`: for when a timer is armed (UTC), `generation`: of that timer or of the last one; `late_for`: the deadline that was
@@ -54,8 +55,7 @@ class Order:
         return self.state in READY
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Struct, frozen=True, gc=False):
     """A visit that counts as a trip. `on` is the date at the store; `miles` one way, patient to store."""
 
     visit_id: UUID
@@ -66,12 +66,11 @@ class Visit:
     miles: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True, gc=False):
     """A root order with all that was made of it. `remakes` counts them; `absorbed` are roots that turned out to be orders of this one."""
 
     root_order_id: str
-    orders: Mapping[str, Order] = field(default_factory=dict)
+    orders: Mapping[str, Order] = field(default_factory=dict[str, Order])
     visits: tuple[Visit, ...] = ()
     remakes: int = 0
     absorbed: frozenset[str] = frozenset()

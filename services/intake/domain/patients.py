@@ -9,12 +9,22 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
+
 from shared.contracts.ingress import ConsentGiven, PatientData
 from shared.contracts.patients import Consent, PayerClass
 
 FEDERAL = frozenset({"medicare", "medicaid", "tricare", "va", "chip", "other_federal"})
 GROUPS_WORD = "the group's word"
 _FIELDS = ("name", "phone", "email", "language", "payer", "postal_code")
+
+
+class Whom(Struct, frozen=True, gc=False):
+    """Whom an event is about, as far as decisions depend on it: nothing of it is sealed."""
+
+    ref: str
+    payer_class: PayerClass
+    household: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +48,9 @@ class Patient:
     version: int = 0
 
     @property
-    def payer_class(self) -> PayerClass:
+    def whom(self) -> Whom:
         """What decisions may depend on."""
-        return payer_class_of(self.payer)
+        return Whom(self.ref, payer_class_of(self.payer), self.household)
 
 
 def payer_class_of(payer: str | None) -> PayerClass:
@@ -68,6 +78,33 @@ def hear(patient: Patient, data: PatientData, at: datetime, location_id: str, ph
     return replace(patient, said=said, **changed) if changed else patient
 
 
+def said_again(data: PatientData, at: datetime, location_id: str, known_at: str, said: Mapping[str, str]) -> dict[str, str] | None:
+    """The times that move where an event of time `at` says of a patient what is known of them already; None where `hear` must judge.
+
+    `known_at` is the patient's location, `said` maps fields to times as they are kept. What is said besides the location is known again
+    by its mark, outside. An event older than anything said is judged: it may be the earlier word for a consent.
+    """
+    time = at.isoformat()
+    if location_id != known_at or any(one != time and datetime.fromisoformat(one) > at for one in said.values()):
+        return None
+    return {name: time for name in (*_named(data), "location_id") if said.get(name) != time}
+
+
+def says_more(data: PatientData) -> bool:
+    """Whether anything is said of the patient besides where they were."""
+    return bool(data.consents) or bool(_named(data))
+
+
+def is_settled(patient: Patient, data: PatientData, phone: str | None) -> bool:
+    """Whether this, said again at the same location and any time after all that was said, changes nothing but times."""
+    if any(consent.source == GROUPS_WORD for consent in data.consents or ()):
+        return False
+    given = {name: phone if name == "phone" else getattr(data, name) for name in _named(data)}
+    if any(getattr(patient, name) != value for name, value in given.items()):
+        return False
+    return _consents(patient.consents, data.consents or (), phone, max(patient.said.values())) == patient.consents
+
+
 def is_told(before: Patient, after: Patient) -> bool:
     """Whether anything that others keep differs: times alone are nobody else's business."""
     return replace(before, said={}, version=0) != replace(after, said={}, version=0) or not before.version
@@ -80,6 +117,10 @@ def household_of(patient: Patient) -> str | None:
     if patient.postal_code and patient.name:
         return f"address:{patient.name.split()[-1].casefold()}:{patient.postal_code.replace(' ', '').upper()}"
     return None
+
+
+def _named(data: PatientData) -> list[str]:
+    return [name for name in _FIELDS if getattr(data, name)]
 
 
 def _holds(value: str, known: str | None, at: datetime, known_at: datetime | None) -> bool:

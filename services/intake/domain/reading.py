@@ -9,13 +9,14 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 import phonenumbers
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import TypeAdapter, ValidationError
 
 from shared.contracts.ingress import TYPES, OrderPlaced, OrderPromised, PosData, PosEvent
@@ -35,12 +36,12 @@ _URI_REFERENCE = re.compile(r"""[^\s<>"{}|\\^`]+""")
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(\s*;.*)?")
 _JSON_TYPE = re.compile(r"[\w!#$&^.+-]+/([\w!#$&^.-]+\+)?json(\s*;.*)?", re.IGNORECASE)
 _REQUIRED = ("id", "source", "type")
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
 _READERS: Final[dict[str, TypeAdapter[PosData]]] = {name: TypeAdapter(cls) for name, cls in TYPES.items()}
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True, gc=False):
     """Why an event was refused. `code` is part of the contract; `errors` are (RFC 6901 pointer into the event, detail)."""
 
     code: str
@@ -48,8 +49,7 @@ class Problem:
     errors: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True, gc=False):
     """One element of a request. `source` and `id` are as sent, None where not readable; exactly one of `event` and `problem` is set.
 
     `raw` is the event as JSON bytes, kept under seal; `has_time` is False where the sender named none (then it is the time of storing);
@@ -102,7 +102,7 @@ def judge(arrival: Arrival, now: datetime, known_locations: Mapping[str, object]
     if event is None:
         return arrival
     if not arrival.has_time:
-        event = event.model_copy(update={"time": now})
+        event = replace(event, time=now)
         arrival = replace(arrival, event=event, has_time=True)
     if event.time > now + AHEAD:
         detail = f"The time lies more than {AHEAD.seconds // 60} minutes ahead of {now:%Y-%m-%dT%H:%M:%SZ}."
@@ -215,7 +215,7 @@ def _arrival(attributes: Mapping[str, object], data: object) -> Arrival:
     said_at = attributes.get("time")
     at = _time_of(said_at) if isinstance(said_at, str) else None
     _check_years(read)
-    event = PosEvent.model_construct(id=event_id, source=source, type=event_type, time=at or datetime.min.replace(tzinfo=UTC), data=read)
+    event = PosEvent(event_id, source, event_type, at or _NO_TIME, read)
     raw = _ENCODER.encode({**attributes, "data": msgspec.Raw(encoded)})
     return Arrival(source, event_id, event, raw=raw, has_time=at is not None, phone=_phone_of(read))
 

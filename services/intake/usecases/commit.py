@@ -7,8 +7,9 @@ once, so there is nothing to tune.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from services.intake.domain import Arrival, Problem
 from services.intake.usecases.desk import Desk, Waiting
@@ -34,27 +35,35 @@ async def submit(desk: Desk, arrivals: Sequence[Arrival]) -> list[Outcome]:
     Raises Rejected(too-many-requests) where more comes in than is stored, `Transient` where nothing can be stored now.
     """
     queue = desk.queue
-    if sum(len(waiting.arrivals) for waiting in queue.waiting) + len(arrivals) > WAITING_MAX:
+    if queue.events + len(arrivals) > WAITING_MAX:
         raise Rejected(
             "too-many-requests", "More comes in than can be stored; none of this was taken, send it again.", headers={"retry-after": "2"}
         )
     if trace := traces.current_traceparent():
         arrivals = [replace(arrival, traceparent=trace) for arrival in arrivals]
-    waiting = Waiting(arrivals, asyncio.get_running_loop().create_future())
+    loop = asyncio.get_running_loop()
+    waiting = Waiting(arrivals, loop.create_future())
     queue.waiting.append(waiting)
+    queue.events += len(arrivals)
     if not queue.is_working:
         queue.is_working = True
         # It works for whoever comes meanwhile, too: each event brings its own trace.
         with traces.detached():
             desk.engine.in_background(_work(desk), name="commit")
+    # One timer and no more: `asyncio.timeout` asks five times which loop and task this is, a system call each.
+    patience = loop.call_later(PATIENCE, _give_up, waiting)
     try:
-        async with asyncio.timeout(PATIENCE):
-            return await waiting.answer
-    except TimeoutError:
-        raise Transient("it could not be stored in time", retry_in=2.0) from None
+        return await waiting.answer
     finally:
-        if waiting in queue.waiting:
+        patience.cancel()
+        if not waiting.is_taken:
             queue.waiting.remove(waiting)
+            queue.events -= len(arrivals)
+
+
+def _give_up(waiting: Waiting) -> None:
+    if not waiting.answer.done():
+        waiting.answer.set_exception(Transient("it could not be stored in time", retry_in=2.0))
 
 
 async def _work(desk: Desk) -> None:
@@ -64,6 +73,9 @@ async def _work(desk: Desk) -> None:
         while queue.waiting:
             group = _next_group(queue.waiting)
             del queue.waiting[: len(group)]
+            for request in group:
+                request.is_taken = True
+                queue.events -= len(request.arrivals)
             await _answer(desk, group)
     finally:
         queue.is_working = False

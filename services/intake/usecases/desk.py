@@ -12,17 +12,19 @@ from shared.vault import Vault
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A request and where its answer goes: one `Outcome` for each arrival."""
+    """A request and where its answer goes: one `Outcome` for each arrival. `is_taken` once it is in a transaction."""
 
     arrivals: Sequence[Arrival]
     answer: asyncio.Future[list[Any]]
+    is_taken: bool = False
 
 
 @dataclass(slots=True)
 class Queue:
-    """Requests that wait for the next transaction. `is_working` while somebody is emptying it."""
+    """Requests that wait for the next transaction, `events` of them in all. `is_working` while somebody is emptying it."""
 
     waiting: list[Waiting] = field(default_factory=list)
+    events: int = 0
     is_working: bool = False
 
 

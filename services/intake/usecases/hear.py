@@ -4,7 +4,8 @@ Called by the handlers and the timers.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from services.intake import domain, store
 from services.intake.domain import Arrival, Problem
@@ -60,7 +61,7 @@ async def close_watch(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
 
     def decide(timer: Due) -> None:
         history = book.history_of(timer.subject)
-        patient = patients.now.get(history.patient_ref or "")
+        patient = patients.whom(history.patient_ref)
         order = history.orders[timer.subject]
         if timer.due_at is None or order.generation != timer.generation:
             return

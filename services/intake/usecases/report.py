@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from msgspec import Struct
+
 from services.intake import domain, store
 from services.intake.domain import Arrival, History, Ids, Order, Problem, Verdict, Visit
 from services.intake.store import Became, Received, SealedWords
@@ -23,8 +25,7 @@ from shared.kernel.ids import new_id
 from shared.messaging import Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, gc=False):
     """What became of one arrival: accepted, duplicate, or rejected with its problem."""
 
     arrival: Arrival
@@ -144,7 +145,7 @@ def _received(arrival: Arrival, patients: Patients) -> Received:
     event = arrival.event
     assert event is not None
     event_id, ref = new_id(), event.data.patient.ref if event.data.patient else None
-    raw = patients.key_of(ref).seal(arrival.raw.decode(), "events_received", str(event_id), "raw")
+    raw = patients.key_of(ref).seal_bytes(arrival.raw, "events_received", event_id, "raw")
     order_id = getattr(event.data, "order_id", None)
     return Received(event_id, event.source, event.id, event.type, event.data.location_id, ref, order_id, event.time, raw)
 
@@ -186,9 +187,8 @@ def _decide(
     if isinstance(event.data, OrderPlaced | OrderRemade) and event.data.root_order_id:
         joined = book.join(event.data.order_id, event.data.root_order_id)
     history = book.history_of(order_id) if order_id else None
-    ref = event.data.patient.ref if event.data.patient else history.patient_ref if history else None
+    patient = patients.whom(event.data.patient.ref if event.data.patient else history.patient_ref if history else None)
     ids = Ids(event_id, new_id())
-    patient = patients.now.get(ref) if ref else None
     return domain.report(desk.rules, history, event, ids, now=tx.now, calendars=calendars, patient=patient, joined=joined)
 
 

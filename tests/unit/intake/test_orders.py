@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from services.intake import domain
-from services.intake.domain import History, Ids, Patient, Rules, Verdict
+from services.intake.domain import History, Ids, Patient, Rules, Verdict, Whom
 from services.intake.domain.orders import Order, blank, deadline, heard, window_of
 from shared.calendars import Calendar
 from shared.contracts.incidents import IncidentReported
@@ -39,7 +39,7 @@ def ids(n: int) -> Ids:
     return Ids(UUID(int=n), UUID(int=10_000 + n))
 
 
-def take(history: History | None, event: PosEvent, n: int = 1, patient: Patient | None = None) -> Decision[Verdict]:
+def take(history: History | None, event: PosEvent, n: int = 1, patient: Whom | None = None) -> Decision[Verdict]:
     return domain.report(RULES, history, event, ids(n), now=START, calendars=CALENDARS, patient=patient)
 
 
@@ -203,7 +203,7 @@ def test_money_back_and_disputes() -> None:
 
 
 def test_a_complaint_belongs_to_its_patient_and_keeps_the_catalyst_that_was_named() -> None:
-    patient = Patient("P-1", "store-12", payer="va", household="h")
+    patient = Patient("P-1", "store-12", payer="va", household="h").whom
     said = pos("complaint.submitted", channel="phone", text="Three trips.", catalyst="wait_time")
     incident = take(None, said, patient=patient).events[0].incident
     assert (incident.belongs_to, incident.catalyst, incident.payer_class, incident.household) == ("P-1", "wait_time", "federal", "h")
