@@ -85,9 +85,14 @@ def said_again(data: PatientData, at: datetime, location_id: str, known_at: str,
     by its mark, outside. An event older than anything said is judged: it may be the earlier word for a consent.
     """
     time = at.isoformat()
-    if location_id != known_at or any(one != time and datetime.fromisoformat(one) > at for one in said.values()):
+    if any(one != time and datetime.fromisoformat(one) > at for one in said.values()):
         return None
-    return {name: time for name in (*_named(data), "location_id") if said.get(name) != time}
+    names = _named(data)
+    if said.get("location_id") != time or location_id > known_at:
+        if location_id != known_at:
+            return None
+        names.append("location_id")
+    return {name: time for name in names if said.get(name) != time}
 
 
 def says_more(data: PatientData) -> bool:

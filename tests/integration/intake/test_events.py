@@ -18,6 +18,7 @@ from services.intake.usecases.desk import Queue
 from shared.contracts.incidents import INCIDENTS
 from shared.contracts.patients import PATIENTS
 from shared.kernel.ids import new_id
+from shared.vault import DataKey
 from tests.integration.intake.bench import NOON, Bench, event, running
 from tests.support.eventually import eventually
 from tests.support.servers import Database
@@ -126,6 +127,35 @@ async def test_a_patient_is_told_once_as_ciphertext_and_only_when_something_chan
     for table in ("patients", "events_received", "words"):
         text = str([dict(row) for row in await bench.rows(f"select * from {table}")])
         assert "Ana Example" not in text and "2125550143" not in text
+
+
+async def test_what_is_said_again_moves_its_times_and_opens_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: the row is as if it had been opened. Method: nothing can be opened while it is said again."""
+    who = {**ANA, "ref": "P-3"}
+    read = "select name, phone, version, said, heard from patients where patient_ref = 'P-3'"
+    await bench.post(visit("P-A", patient=who))
+    (before,) = await bench.rows(read)
+    with monkeypatch.context() as shut:
+        shut.setattr(DataKey, "open_bytes", None)
+        later = NOON + timedelta(seconds=1)
+        seen = event("pos.order.notified", later, order_id="P-A", patient={"ref": "P-3"})
+        answer = await bench.post(event("pos.order.received", later, order_id="P-A", patient=who), seen)
+    assert answer.json()["accepted"] == 2
+    (after,) = await bench.rows(read)
+    assert after["said"] == dict.fromkeys(before["said"], later.isoformat())
+    assert [after[name] for name in ("name", "phone", "version", "heard")] == [
+        before[name] for name in ("name", "phone", "version", "heard")
+    ]
+
+
+async def test_what_a_process_of_the_version_before_changed_is_said_anew(bench: Bench) -> None:
+    """It writes no marks; the mark that it leaves behind is of a version that is gone."""
+    who = {**ANA, "ref": "P-4", "language": "en"}
+    await bench.post(visit("P-B", patient=who))
+    await bench.rows("update patients set language = 'es', version = version + 1 where patient_ref = 'P-4'")
+    await bench.post(event("pos.order.received", NOON + timedelta(seconds=1), order_id="P-B", patient=who))
+    told = [(b["version"], b["language"]) for b in await bench.said(PATIENTS) if b["patient_ref"] == "P-4"]
+    assert told == [(1, "en"), (3, "en")]
 
 
 async def test_an_event_with_neither_patient_nor_order_is_kept_unattributed(bench: Bench) -> None:

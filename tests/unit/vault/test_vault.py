@@ -170,3 +170,15 @@ def test_a_form_written_by_an_earlier_release_still_opens() -> None:
     """Goal: nobody changes the layout by accident. Method: a ciphertext kept here, made when version 1 was written."""
     kept = bytes.fromhex("0101026b311f6127cfb5dea860c280edaa5f24e67ecfae0d85ebe9f238f9ad96410b24a6add3")
     assert VAULT.open(kept, *PLACE) == "hello"
+
+
+def test_a_mark_is_known_again_in_its_place_under_its_key_and_nowhere_else() -> None:
+    mark = KEY.mark(b"Ana Example", *PLACE)
+    assert VAULT.unwrap(WRAPPED).mark(b"Ana Example", *PLACE) == mark and len(mark) == 16
+    other, _ = VAULT.new_key()
+    elsewhere = [
+        KEY.mark(b"Ana Example", "patients", "P-1002", "phone"),
+        KEY.mark(b"Ana Examplf", *PLACE),
+        other.mark(b"Ana Example", *PLACE),
+    ]
+    assert mark not in elsewhere
