@@ -112,7 +112,7 @@ def test_what_is_known_again_without_opening_is_what_hearing_it_would_have_made(
     kept = {name: time.isoformat() for name, time in patient.said.items()}
     moved = said_again(read, at, place, patient.location_id, kept)
     if moved is not None and is_settled(patient, read, read.phone):
-        times = patient.said | {name: datetime.fromisoformat(time) for name, time in moved.items()}
+        times = {**patient.said, **{name: datetime.fromisoformat(time) for name, time in moved.items()}}
         assert hear(patient, read, at, place, read.phone) == replace(patient, said=times)
 
 
