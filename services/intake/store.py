@@ -7,7 +7,7 @@ orders, so two transactions never count the same trips at once.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from msgspec import Struct
@@ -161,8 +161,8 @@ select source, id, code, detail, errors, times, at from events_refused where sou
 """
 INCIDENT: Final = """
 -- One incident with its words, still sealed, and the key to open them.
-select i.incident_id, i.status, i.location_id, i.facts, i.case_id, i.case_reference, w.text, w.wished_outcome, w.patient_ref as sealed_for,
-    p.wrapped_key
+select i.incident_id, i.status, i.location_id, i.facts, i.case_id, i.case_reference,
+    w.text, w.wished_outcome, w.patient_ref as sealed_for, p.wrapped_key
 from incidents i left join words w using (incident_id) left join patients p on p.patient_ref = w.patient_ref where i.incident_id = $1
 """
 
@@ -344,8 +344,7 @@ async def lock_patients(conn: Connection, refs: Collection[str]) -> dict[str, Se
 
 async def any_wrapped_key(pool: Pool) -> bytes | None:
     """Some patient's wrapped key, to try a master key on; None where there is none yet."""
-    found: bytes | None = await pool.fetchval(ANY_WRAPPED_KEY)
-    return found
+    return cast("bytes | None", await pool.fetchval(ANY_WRAPPED_KEY))
 
 
 async def see_patients(conn: Connection, refs: Collection[str]) -> dict[str, SealedPatient]:

@@ -1,8 +1,8 @@
 """Patients within one transaction: changed by each event, told when others should know. Opened only where an event says something new.
 
 Called by `report`, and for a broker that lost its log (`say_again`).
-Invariant: plain text lives as long as the transaction, and two transactions never change one patient at once. Whether a patient was opened
-cannot be told from what is kept in the end.
+Invariant: plain text lives as long as the transaction, and two transactions never change one patient at once. What is kept of
+a patient in the end, the mark apart, is the same whether they were opened or not.
 """
 
 import base64
