@@ -83,9 +83,10 @@ class Notice:
         return replace(self, version=self.version + 1, **changes)  # type: ignore[arg-type]
 
 
-def queued(notice: Notice) -> Decision[Notice]:
-    """A new notice that waits for its time."""
-    return Decision(notice, (NoticeQueued(send_at=notice.send_at, **_common(notice, notice.queued_at)),), (_timer(notice),))
+def queued(notice: Notice, *, is_leaving: bool = False) -> Decision[Notice]:
+    """A new notice that waits for its time. One that `is_leaving` in the same transaction needs no timer."""
+    timers = () if is_leaving else (_timer(notice),)
+    return Decision(notice, (NoticeQueued(send_at=notice.send_at, **_common(notice, notice.queued_at)),), timers)
 
 
 def withheld(notice: Notice, reason: str, now: datetime, *, is_new: bool = False) -> Decision[Notice]:

@@ -1,4 +1,7 @@
-"""What notification hears, and what it queues because of it: cases, restitutions, patients. One transaction, many facts."""
+"""What notification hears, and what it says because of it: cases, restitutions, patients. One transaction, many facts.
+
+What is due at once leaves with the transaction that queued it (`send.py:send_new`); what waits gets its timer.
+"""
 
 import base64
 from collections import Counter
@@ -13,10 +16,11 @@ from services.notification.domain import notice as rules
 from services.notification.domain.hear import CaseCopy, Wish
 from services.notification.domain.judge import GATHERS, PAGES, STORM, ConsentWord, Wait, Withhold, judge
 from services.notification.domain.notice import Notice
-from services.notification.store.people import Patient
+from services.notification.store.people import Conversation, Patient
 from services.notification.usecases.desk import Desk
 from services.notification.usecases.instead import fall_back
 from services.notification.usecases.recipients import Directory, look_up
+from services.notification.usecases.send import send_new
 from shared.contracts.cases import CaseAcknowledged, CaseEvent, Paging
 from shared.contracts.envelope import Event, Fact
 from shared.contracts.patients import PatientChanged
@@ -35,6 +39,8 @@ class Wanted:
     decisions: list[tuple[Decision[Notice], Fact[Event]]] = field(default_factory=list)
     acknowledged: dict[UUID, int] = field(default_factory=dict)
     changed: dict[UUID, CaseCopy] = field(default_factory=dict)
+    leaving: dict[UUID, Fact[Event]] = field(default_factory=dict)
+    conversations: dict[str, Conversation] = field(default_factory=dict)
 
 
 async def take_cases(desk: Desk, tx: Transaction, facts: Sequence[Fact[Event]]) -> None:
@@ -69,6 +75,7 @@ async def take_cases(desk: Desk, tx: Transaction, facts: Sequence[Fact[Event]]) 
     await fall_back(desk, tx, [decision.state for decision, _ in wanted.decisions])
     await _release(tx, complete)
     await _cancel_pages(tx, wanted.acknowledged)
+    await _send_new(desk, tx, known, wanted)
 
 
 async def take_restitutions(desk: Desk, tx: Transaction, facts: Sequence[Fact[Event]]) -> None:
@@ -88,6 +95,7 @@ async def take_restitutions(desk: Desk, tx: Transaction, facts: Sequence[Fact[Ev
 
     tx.decide_each(facts, decide)
     await _save_new(tx, wanted)
+    await _send_new(desk, tx, known, wanted)
 
 
 async def take_patients(desk: Desk, tx: Transaction, facts: Sequence[Fact[Event]]) -> None:
@@ -126,7 +134,7 @@ def _first(known: Directory, wish: Wish, case: CaseCopy, fact: Fact[Event], now:
         return rules.withheld(draft, verdict.reason, now, is_new=True)
     if isinstance(verdict, Wait):
         return rules.queued(replace(draft, status="held", send_at=verdict.until, reason=verdict.reason))
-    return rules.queued(draft)
+    return rules.queued(draft, is_leaving=True)
 
 
 def _of_staff(wish: Wish) -> str:
@@ -167,10 +175,21 @@ def _storm_of(page: Notice) -> tuple[UUID, str] | None:
 
 
 async def _save_new(tx: Transaction, wanted: Wanted) -> None:
-    new = await store.notices.insert(tx.conn, [decision.state for decision, _ in wanted.decisions])
+    decided = [decision.state for decision, _ in wanted.decisions]
+    # Numbers before notices, here as everywhere: what is due leaves in this transaction, which locks waiting pages before that.
+    numbers = {notice.number_index for notice in decided if notice.status == "queued"}
+    wanted.conversations = await store.people.conversations(tx.conn, numbers, locked=True)
+    new = await store.notices.insert(tx.conn, decided)
     for decision, fact in wanted.decisions:
         if decision.state.notice_id in new:
             tx.apply(decision, cause=fact)
+            if decision.state.status == "queued":
+                wanted.leaving[decision.state.notice_id] = fact
+
+
+async def _send_new(desk: Desk, tx: Transaction, known: Directory, wanted: Wanted) -> None:
+    known = replace(known, cases=wanted.cases, conversations={**known.conversations, **wanted.conversations})
+    await send_new(desk, tx, known, wanted.leaving)
 
 
 async def _cancel_pages(tx: Transaction, acknowledged: dict[UUID, int]) -> None:

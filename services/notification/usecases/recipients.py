@@ -1,7 +1,7 @@
 """Who a set of notices goes to, read in a handful of queries whatever their number. Called when they are queued and when they wake."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -108,3 +108,11 @@ async def look_up(
         await store.notices.counted(conn, sorted(patients), now - WEEK),
         await store.notices.paged_at(conn, numbers, now - GATHERS),
     )
+
+
+async def left_by_now(known: Directory, conn: Connection, waiting: Sequence[Notice], now: datetime) -> Directory:
+    """`known`, with what left to the people of these notices read again."""
+    patients = sorted({n.patient_ref for n in waiting if n.patient_ref is not None})
+    staff = sorted({n.number_index for n in waiting if n.audience == "staff" and n.number_index is not None})
+    sent = await store.notices.counted(conn, patients, now - WEEK)
+    return replace(known, sent=sent, paged=await store.notices.paged_at(conn, staff, now - GATHERS))

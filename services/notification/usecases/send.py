@@ -1,7 +1,8 @@
 """A notice's time has come: look at everything again, write the intent, commit, then hand it to the provider, then write what it said.
 
-Called by the timers. What must stay true: the provider is called outside any transaction, under a lease and a token; before the first
-byte leaves, that it does is written down, so that a crash tells apart what never left from what may have.
+Called by the timers, and by the use case that queued what is due at once, in its transaction. What must stay true: the provider is
+called outside any transaction, under a lease and a token; before the first byte leaves, that it does is written down, so that a crash
+tells apart what never left from what may have.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from services.notification.store.people import Conversation
 from services.notification.store.traffic import Link
 from services.notification.usecases.desk import Desk, patient_key_of
 from services.notification.usecases.instead import fall_back
-from services.notification.usecases.recipients import Directory, look_up
+from services.notification.usecases.recipients import Directory, left_by_now, look_up
 from services.notification.usecases.results import Given, record
 from shared import timers
 from shared.contracts.notices import LinkIssued
@@ -37,6 +38,7 @@ from shared.kernel.ids import new_id
 from shared.messaging import Transaction
 from shared.messaging.together import Together
 from shared.telemetry import traces
+from shared.telemetry.traces import Traced
 from shared.timers import Due
 from shared.vault import Unreadable
 
@@ -73,8 +75,34 @@ async def send_due(desk: Desk, tx: Transaction, due: Sequence[Due]) -> None:
     awake = {
         i: fired[i, row.notice.attempt] for i, row in rows.items() if row.notice.status in WAITING and (i, row.notice.attempt) in fired
     }
-    waiting = [row.notice for row in rows.values() if row.notice.status in WAITING]
-    known = await _read(desk, tx, waiting, conversations)
+    known = await _read(desk, tx, _waiting(rows), conversations)
+    await _leave(desk, tx, known, rows, awake)
+
+
+async def send_new(desk: Desk, tx: Transaction, known: Directory, leaving: Mapping[UUID, Traced]) -> None:
+    """The same for what was queued in this transaction and has no timer; its numbers are locked. `leaving`: what made us say it.
+
+    `known` was read before they were, so what left to them meanwhile is read again.
+    """
+    if not leaving:
+        return
+    rows = {row.notice.notice_id: row for row in await store.notices.lock_waking(tx.conn, sorted(leaving), tx.now)}
+    awake = {i: cause for i, cause in leaving.items() if rows[i].notice.status in WAITING}
+    waiting = _waiting(rows)
+    if rows.keys() <= leaving.keys():
+        known = await left_by_now(known, tx.conn, waiting, tx.now)
+    else:
+        known = await _read(desk, tx, waiting, known.conversations)
+    await _leave(desk, tx, known, rows, awake)
+
+
+def _waiting(rows: Mapping[UUID, Row]) -> list[Notice]:
+    return [row.notice for row in rows.values() if row.notice.status in WAITING]
+
+
+async def _leave(desk: Desk, tx: Transaction, known: Directory, rows: dict[UUID, Row], awake: Mapping[UUID, Traced]) -> None:
+    """Judge what waits; what may leave is composed, merged with what is `awake`, and handed over after the commit."""
+    waiting = _waiting(rows)
     numbers = {n.notice_id: number for n in waiting if (number := _number(known, rows[n.notice_id], n)) is not None}
     going: list[Notice] = []
     staying: list[Notice] = []
@@ -122,7 +150,7 @@ async def _depart(
     rows: dict[UUID, Row],
     groups: Sequence[Sequence[Notice]],
     numbers: dict[UUID, str],
-    awake: Mapping[UUID, Due],
+    awake: Mapping[UUID, Traced],
 ) -> None:
     """Write the intents of these texts and hand them over once that is committed."""
     outgoing: list[Outgoing] = []

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from shared.contracts.patients import Consent, PatientChanged
 from shared.db import open_pool
 from shared.kernel.clock import MovableClock, machine_now
 from shared.kernel.ids import new_id
-from shared.messaging import Engine
+from shared.messaging import Engine, Transaction
 from shared.messaging.inbox import keep_partitions
 from shared.runtime.host import migrate_service
 from shared.vault import Vault, fresh_key
@@ -83,13 +83,24 @@ class World:
         self.loop = timers.Loop(self.engine, doors.kinds(self.desk))
 
     async def hears(self, *events: Event, ids: tuple[UUID, ...] = ()) -> list[str]:
-        """Hand over facts of one topic; the reasons of those that were set aside."""
+        """Hand over facts of one topic, and wait for what leaves at once; the reasons of those that were set aside."""
+        async with self.engine.transaction() as tx:
+            await self._take(tx, events, ids)
+        await self.engine.settle(10)
+        return [aside.reason for aside in tx.set_aside]
+
+    async def hears_and_dies(self, *events: Event) -> list[Callable[[], Awaitable[None]]]:
+        """The same, but the process is gone once that is committed; what it would have run then."""
+        async with self.engine.transaction() as tx:
+            await self._take(tx, events)
+            later, tx.afterwards[:] = list(tx.afterwards), []
+        return later
+
+    async def _take(self, tx: Transaction, events: Sequence[Event], ids: Sequence[UUID] = ()) -> None:
         facts = [self.fact(event, ids[n] if ids else new_id()) for n, event in enumerate(events)]
         topic = events[0].topic
         take = {CASES: usecases.take_cases, PatientChanged.topic: usecases.take_patients}.get(topic, usecases.take_restitutions)
-        async with self.engine.transaction() as tx:
-            await take(self.desk, tx, facts)
-            return [aside.reason for aside in tx.set_aside]
+        await take(self.desk, tx, facts)
 
     def fact(self, event: Event, event_id: UUID) -> Fact[Any]:
         return Fact(Envelope(event_id, event.type_name, "test", self.clock.now(), event.key), event)

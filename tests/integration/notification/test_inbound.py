@@ -17,7 +17,9 @@ async def understood(world: World, kind: str) -> list[dict[str, object]]:
 
 async def test_stop_silences_everybody_who_shares_the_number_and_is_confirmed_once(world: World) -> None:
     await world.hears(world.patient("P-2", PATIENT))
+    world.provider_is(there=False)
     await world.hears(world.case())
+    world.provider_is(there=True)
     await world.texts("STOP.")
     await world.texts("stop")
     assert world.sms.to(PATIENT) == ["Amends Optical: you are opted out and will get no more texts. Reply START to get them again."]
@@ -97,8 +99,10 @@ async def test_a_patients_words_go_to_the_case_last_texted_and_rest_as_ciphertex
 async def test_two_patients_behind_one_number_are_asked_which_case_is_meant(world: World) -> None:
     await world.hears(world.patient("P-2", PATIENT))
     first, second = world.case(reference="AM-0001-00"), world.case(reference="AM-0002-00", patient_ref="P-2")
+    world.provider_is(there=False)
     await world.hears(first)
     await world.hears(second)
+    world.provider_is(there=True)
     await world.texts("it still hurts")
     assert await understood(world, "message") == []
     await world.texts("2")

@@ -11,8 +11,6 @@ from services.notification import usecases
 from services.notification.gateway import Accepted, Ambiguous, NotSent, Refused
 from services.notification.usecases import Report, look_at_silent
 from services.notification.usecases.results import Given, record
-from services.notification.usecases.send import send_due
-from shared.timers import Due
 from tests.integration.notification.conftest import PATIENT, World
 
 pytestmark = pytest.mark.integration
@@ -21,11 +19,6 @@ pytestmark = pytest.mark.integration
 async def reported(world: World, sid: str, status: str, notice_id: UUID | None = None, code: str | None = None) -> None:
     async with world.engine.transaction() as tx:
         await usecases.report(world.desk, tx, Report(sid, status, code, notice_id))
-
-
-async def due_now(world: World) -> list[Due]:
-    rows = await world.engine.pool.fetch("select kind, subject, name, generation, due_at, data from timers")
-    return [Due(**row) for row in rows]
 
 
 async def the_status(world: World) -> str:
@@ -61,10 +54,7 @@ async def test_when_neither_answer_nor_looks_tell_a_person_looks(world: World) -
 
 
 async def test_a_crash_before_the_first_byte_sends_it_once_after_all(world: World) -> None:
-    await world.hears(world.case())
-    async with world.engine.transaction() as tx:
-        await send_due(world.desk, tx, await due_now(world))
-        tx.afterwards.clear()
+    await world.hears_and_dies(world.case())
     assert world.sms.sent == [] and await the_status(world) == "sending"
     await world.silence()
     await look_at_silent(world.desk)
@@ -73,10 +63,7 @@ async def test_a_crash_before_the_first_byte_sends_it_once_after_all(world: Worl
 
 
 async def test_a_stop_between_intent_and_call_keeps_the_text_back(world: World) -> None:
-    await world.hears(world.case())
-    async with world.engine.transaction() as tx:
-        await send_due(world.desk, tx, await due_now(world))
-        later, tx.afterwards[:] = list(tx.afterwards), []
+    later = await world.hears_and_dies(world.case())
     await world.texts("STOP")
     for run in later:
         await run()

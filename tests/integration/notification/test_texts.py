@@ -91,7 +91,9 @@ async def test_a_patient_without_a_number_and_one_who_refused_are_withheld_with_
 
 async def test_acknowledgement_takes_back_pages_that_wait(world: World) -> None:
     opened = world.case(page=("ana",))
+    world.provider_is(there=False)
     await world.hears(opened, world.case(EscalationStepped, opened.case_id, step=1, due_at=NOON, page=("rita",)))
+    world.provider_is(there=True)
     await world.hears(acknowledged(world, opened.case_id))
     await world.runs()
     assert world.sms.to(MANAGER) == [] and world.sms.to(REGION) == []
@@ -100,6 +102,33 @@ async def test_acknowledgement_takes_back_pages_that_wait(world: World) -> None:
     await world.hears(expired)
     await world.runs()
     assert len(world.sms.to(MANAGER)) == 1
+
+
+async def test_a_page_and_its_acknowledgement_in_one_batch_leave_nobody_woken(world: World) -> None:
+    opened = world.case(page=("ana",))
+    await world.hears(opened, acknowledged(world, opened.case_id))
+    await world.runs()
+    assert world.sms.to(MANAGER) == [] and [event["reason"] for event in await world.said("withheld")] == ["acknowledged"]
+
+
+async def test_what_is_due_at_once_leaves_with_its_batch_and_sets_no_timer(world: World) -> None:
+    await world.hears(world.case(page=("ana",)))
+    assert len(world.sms.to(PATIENT)) == len(world.sms.to(MANAGER)) == 1
+    assert await world.engine.pool.fetchval("select count(*) from timers") == 0
+    assert await world.engine.pool.fetchval("select count(*) from timers_done") == 0
+
+
+async def test_what_is_due_takes_along_what_waits_for_the_same_number_and_is_due_too(world: World) -> None:
+    first, second = world.case(reference="AM-0001-00", page=("ana",)), world.case(reference="AM-0002-00", page=("ana",))
+    world.provider_is(there=False)
+    await world.hears(first)
+    world.provider_is(there=True)
+    world.clock.jump_to(NOON + timedelta(minutes=20))
+    await world.hears(second)
+    (text,) = world.sms.to(MANAGER)
+    assert "AM-0001-00" in text and "AM-0002-00" in text
+    await world.runs()
+    assert len(world.sms.to(MANAGER)) == 1 and await world.engine.pool.fetchval("select count(*) from timers") == 0
 
 
 async def test_at_night_texts_wait_for_nine_and_become_one(world: World) -> None:
