@@ -63,12 +63,11 @@ class DevClock:
         """Go on where the last run stopped; False where there was none."""
         if self._file is None or not self._file.exists():
             return False
-        with suppress(ValueError, KeyError, OSError):
+        with suppress(ValueError, KeyError, TypeError, OSError):
             kept = json.loads(self._file.read_text("utf-8"))
-            # Held first, so that not a microsecond passes between the two.
-            self.clock.set_rate(0)
-            self.clock.jump_to(datetime.fromisoformat(kept["now"]))
-            self.clock.set_rate(float(kept["rate"]))
+            at, rate = datetime.fromisoformat(kept["now"]), float(kept["rate"])
+            # What runs as the machine's clock does not stay behind it; what was paused or sped up goes on where it stopped.
+            self.clock.start_at(max(at, self.clock.now()) if rate == 1.0 else at, rate)
             return True
         return False
 

@@ -52,7 +52,6 @@ async def test_the_third_trip_is_one_trace_from_the_request_to_the_text(amends: 
         "restitution takes amends.case.opened",
         "restitution relays amends.restitution.proposed",
         "notification takes amends.case.opened",
-        "notification wakes for notice",
         "sms send",
         "notification relays amends.notice.sent",
         "console takes amends.notice.sent",
@@ -62,7 +61,6 @@ async def test_the_third_trip_is_one_trace_from_the_request_to_the_text(amends: 
     way = [span.name for span in upwards(text, ours)]
     assert way == [
         "sms send",
-        "notification wakes for notice",
         "notification takes amends.case.opened",
         "escalation relays amends.case.opened",
         "escalation takes amends.incident.reported",
