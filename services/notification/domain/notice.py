@@ -30,6 +30,8 @@ RANKS = {
     "accepted": 10, "scheduled": 10, "queued": 20, "sending": 30, "sent": 40, "undelivered": 50, "failed": 50, "canceled": 50,
     "delivered": 60, "partially_delivered": 60, "read": 70,
 }  # fmt: skip
+# Machine time: how long a sender may be silent, and then between two look-ups of a text that may have left.
+LEASE = timedelta(seconds=60)
 LOOKS_MAX = 3
 LOOK_EVERY = timedelta(seconds=40)
 TRIES_MAX = 8
@@ -162,10 +164,15 @@ def refused(notice: Notice, code: str, at: datetime) -> Decision[Notice]:
 
 
 def again(notice: Notice, now: datetime, delay: timedelta = timedelta(0)) -> Decision[Notice]:
-    """Nothing left us: it waits for its time once more; after `TRIES_MAX` (of another channel, `OTHER_TRIES_MAX`) it has failed."""
+    """The provider took nothing: it waits for its time once more; after `TRIES_MAX` (by another channel `OTHER_TRIES_MAX`) it failed."""
     if notice.tries + 1 >= (TRIES_MAX if notice.channel == "text" else OTHER_TRIES_MAX):
         return refused(notice, "provider-unreachable", now)
-    after = notice.after(status="queued", send_at=now + delay, attempt=notice.attempt + 1, tries=notice.tries + 1, carried_by=None)
+    return taken_back(replace(notice, tries=notice.tries + 1), now + delay)
+
+
+def taken_back(notice: Notice, at: datetime) -> Decision[Notice]:
+    """Its sender is gone and nothing left us: it waits until `at`, and that was no try."""
+    after = notice.after(status="queued", send_at=at, attempt=notice.attempt + 1, carried_by=None)
     return Decision(after, (), (_timer(after),))
 
 

@@ -117,8 +117,10 @@ where n.notice_id = a.notice_id and n.token = a.token and n.status = 'sending' a
 returning n.notice_id
 """
 EXPIRED = f"""
--- Sends whose sender has been silent for longer than its lease; a notice that is carried follows its carrier.
-select {_STATE}, {_SENDING} from notices where status = 'sending' and carried_by is null and lease_until < $1
+-- Sends whose sender has been silent for longer than its lease, and where no byte left those with a lease that ends before $3 too. A notice
+-- that is carried follows its carrier.
+select {_STATE}, {_SENDING} from notices where status = 'sending' and carried_by is null
+  and lease_until < greatest($1::timestamptz, $3::timestamptz) and (lease_until < $1 or left_at is null)
 order by notice_id limit $2 for update skip locked
 """
 LEASE = """
@@ -288,9 +290,12 @@ async def let_go(conn: Connection | Pool, senders: Sequence[tuple[UUID, int, boo
     return {row["notice_id"] for row in await conn.fetch(LET_GO, *(list(column) for column in zip(*senders, strict=True)), machine_now)}
 
 
-async def expired(conn: Connection, machine_now: datetime, most: int) -> list[Row]:
-    """Sends that were not answered within their lease, locked; those another process looks at are left out."""
-    return _rows(await conn.fetch(EXPIRED, machine_now, most))
+async def expired(conn: Connection, machine_now: datetime, most: int, *, never_left_before: datetime | None = None) -> list[Row]:
+    """Sends that were not answered within their lease, locked; those another process looks at are left out.
+
+    `never_left_before`: of those that no byte left of also what has a lease until before this (machine time).
+    """
+    return _rows(await conn.fetch(EXPIRED, machine_now, most, never_left_before or machine_now))
 
 
 async def lease(conn: Connection, notice_id: UUID, until: datetime, looks: int) -> None:

@@ -7,14 +7,14 @@ sent with; a text that may have left is looked up, never sent again.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from services.notification import store
 from services.notification.domain import notice as rules
 from services.notification.domain.judge import ConsentWord
-from services.notification.domain.notice import LOOK_EVERY, LOOKS_MAX, OPTED_OUT_AT_PROVIDER, RANKS, Notice
+from services.notification.domain.notice import LEASE, LOOK_EVERY, LOOKS_MAX, OPTED_OUT_AT_PROVIDER, RANKS, Notice
 from services.notification.gateway import Accepted, Ambiguous, Answer, Look, NotSent, Refused
 from services.notification.store.notices import Row
 from services.notification.store.people import Conversation
@@ -99,24 +99,29 @@ async def report(desk: Desk, tx: Transaction, said: Report) -> None:
 
 
 async def watch(desk: Desk) -> None:
-    """For ever: what was not answered within its lease is tried again where nothing left, and looked up where something may have."""
+    """For ever: what was not answered within its lease is taken back where nothing left, and looked up where something may have.
+
+    What was about to leave before this process began is taken back at once: most likely its sender ended with the process before. Where it
+    lives, its token tells it that it is no longer its turn.
+    """
+    began = machine_now()
     while True:
         try:
-            await look_at_silent(desk)
+            await look_at_silent(desk, began)
         except Transient as error:
             _log.warning("the silent sends wait", exc_info=error)
         await asyncio.sleep(WATCH_SECONDS)
 
 
-async def look_at_silent(desk: Desk) -> int:
-    """One round of `watch`; how many sends it found."""
+async def look_at_silent(desk: Desk, began: datetime | None = None) -> int:
+    """One round of `watch`, by a process that `began` then (machine time); how many sends it found."""
     looks: list[Row] = []
     async with desk.engine.transaction() as tx:
-        silent = await store.notices.expired(tx.conn, machine_now(), _AT_ONCE)
+        silent = await store.notices.expired(tx.conn, machine_now(), _AT_ONCE, never_left_before=began and began + LEASE)
         for row in silent:
             if row.left_at is None:
                 rows = await store.notices.lock_sent(tx.conn, [row.notice.notice_id])
-                await _each(desk, tx, rows[row.notice.notice_id], lambda n: rules.again(n, tx.now))
+                await _each(desk, tx, rows[row.notice.notice_id], lambda n: rules.taken_back(n, tx.now))
                 continue
             looks.append(row)
             await store.notices.lease(tx.conn, row.notice.notice_id, machine_now() + LOOK_EVERY, row.notice.looks + 1)

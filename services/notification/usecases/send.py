@@ -19,7 +19,7 @@ from uuid import UUID
 from services.notification import store
 from services.notification.domain import notice as rules
 from services.notification.domain.judge import Go, Wait, judge, may_merge
-from services.notification.domain.notice import TIMER, WAITING, Channel, Notice
+from services.notification.domain.notice import LEASE, TIMER, WAITING, Channel, Notice
 from services.notification.domain.templates import SEGMENTS_MAX, Setting, compose, letter, several
 from services.notification.domain.words import segment
 from services.notification.store.notices import Row, Sealed
@@ -42,7 +42,6 @@ from shared.telemetry.traces import Traced
 from shared.timers import Due
 from shared.vault import Unreadable
 
-LEASE: Final = timedelta(seconds=60)
 # Of the facts of a page, those that a webhook tells.
 POSTED: Final = ("reference", "catalyst", "severity", "level", "by")
 # What waits for a provider to be set is looked at this often (business time).

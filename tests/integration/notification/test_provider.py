@@ -1,6 +1,7 @@
 """What the provider does to a text: lost answers, crashes, callbacks in any order. At most once, whatever comes (behaviours 37, 38)."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from itertools import permutations
 from uuid import UUID
@@ -8,9 +9,13 @@ from uuid import UUID
 import pytest
 
 from services.notification import usecases
+from services.notification.domain.notice import TRIES_MAX
 from services.notification.gateway import Accepted, Ambiguous, NotSent, Refused
 from services.notification.usecases import Report, look_at_silent
 from services.notification.usecases.results import Given, record
+from services.notification.usecases.send import send_due
+from shared.kernel.clock import machine_now
+from shared.timers import Due
 from tests.integration.notification.conftest import PATIENT, World
 
 pytestmark = pytest.mark.integration
@@ -60,6 +65,27 @@ async def test_a_crash_before_the_first_byte_sends_it_once_after_all(world: Worl
     await look_at_silent(world.desk)
     await world.runs()
     assert len(world.sms.sent) == 1 and await the_status(world) == "sent"
+
+
+async def test_what_a_process_left_unsent_is_taken_back_when_the_next_begins_and_counts_as_no_try(world: World) -> None:
+    later: list[Callable[[], Awaitable[None]]] = []
+    for _ in range(TRIES_MAX + 1):
+        later += await world.hears_and_dies(world.case()) if not later else []
+        assert await the_status(world) == "sending" and await look_at_silent(world.desk) == 0
+        assert await look_at_silent(world.desk, machine_now()) == 1
+        due = [Due(**row) for row in await world.engine.pool.fetch("select kind, subject, name, generation, due_at, data from timers")]
+        async with world.engine.transaction() as tx:
+            await send_due(world.desk, tx, due)
+            later, tx.afterwards[:] = [*later, *tx.afterwards], []
+    for run in later:
+        await run()
+    assert len(world.sms.sent) == 1 and await the_status(world) == "sent"
+
+
+async def test_what_may_have_left_keeps_its_lease_when_the_next_process_begins(world: World) -> None:
+    world.sms.answers = [Ambiguous("timeout")]
+    await world.hears(world.case())
+    assert await look_at_silent(world.desk, machine_now()) == 0 and await the_status(world) == "sending"
 
 
 async def test_a_stop_between_intent_and_call_keeps_the_text_back(world: World) -> None:
