@@ -17,7 +17,7 @@ from tests.bench.figures import calibrate, note, spread
 from tests.bench.meter import used
 from tests.support.command import Up
 from tests.support.fleet import fleet
-from tests.support.servers import Servers, fresh_database, throwaway_folder
+from tests.support.servers import Servers, forget_topics, fresh_database, throwaway_folder
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 ROUNDS = 3
@@ -76,6 +76,8 @@ async def test_at_rest(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 async def test_six_processes_at_rest(servers: Servers, capsys: pytest.CaptureFixture[str]) -> None:
+    # What other measurements left on the topics would be read first.
+    await forget_topics(servers.bootstrap_servers)
     with throwaway_folder() as folder:
         async with fresh_database(servers.postgres_dsn, "six") as database, fleet(database, servers.bootstrap_servers, folder) as six:
             began = asyncio.get_running_loop().time()
