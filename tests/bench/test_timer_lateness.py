@@ -3,8 +3,8 @@ and two hundred a second for five seconds while fifty thousand that were due an 
 """
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from shared import timers
+from shared.db import Connection
 from shared.embedded import EmbeddedPostgres
 from shared.kernel.clock import MachineClock, machine_now
 from shared.messaging import Engine, Transaction
@@ -22,7 +23,7 @@ from shared.timers import Due, Loop
 from tests.bench.figures import calibrate, note, spread
 from tests.bench.meter import Meter
 from tests.bench.rig import percentile
-from tests.integration.engine.bed import NAME, bed_in
+from tests.integration.engine.bed import NAME, Bed, bed_in
 from tests.support.eventually import eventually
 from tests.support.servers import fresh_database, throwaway_folder
 
@@ -61,15 +62,22 @@ class Watched(Loop):
         self.late += [(now - d.due_at).total_seconds() for d in due]
 
 
+@asynccontextmanager
+async def ground(hint: str) -> AsyncIterator[tuple[EmbeddedPostgres, Bed, Connection]]:
+    """A PostgreSQL of its own, the tables of one service in it, and its owner."""
+    with throwaway_folder() as folder:
+        async with EmbeddedPostgres(folder) as server, fresh_database(server.dsn(), hint) as database, bed_in(database) as bed:
+            owner = await asyncpg.connect(database.dsn)
+            try:
+                yield server, bed, owner
+            finally:
+                await owner.close()
+
+
 async def test_two_thousand_a_second_with_a_million_pending(capsys: pytest.CaptureFixture[str]) -> None:
     rounds: list[list[float]] = []
     spent = []
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(EmbeddedPostgres(stack.enter_context(throwaway_folder())))
-        database = await stack.enter_async_context(fresh_database(server.dsn(), "lateness"))
-        bed = await stack.enter_async_context(bed_in(database))
-        owner = await asyncpg.connect(database.dsn)
-        stack.push_async_callback(owner.close)
+    async with ground("lateness") as (server, bed, owner):
         await owner.execute(FILL, PENDING, machine_now() + timedelta(days=30), timeout=300)
         await owner.execute(f"vacuum analyze {NAME}.timers", timeout=300)
         meter, names = Meter(server.pid, None), count()
@@ -98,12 +106,7 @@ async def test_two_thousand_a_second_with_a_million_pending(capsys: pytest.Captu
 
 async def test_what_comes_due_while_a_backlog_is_worked_off(capsys: pytest.CaptureFixture[str]) -> None:
     worst: list[float] = []
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(EmbeddedPostgres(stack.enter_context(throwaway_folder())))
-        database = await stack.enter_async_context(fresh_database(server.dsn(), "overdue"))
-        bed = await stack.enter_async_context(bed_in(database))
-        owner = await asyncpg.connect(database.dsn)
-        stack.push_async_callback(owner.close)
+    async with ground("overdue") as (_, bed, owner):
         collect_rarely()
         for n in range(ROUNDS):
             loop = Watched(Engine(NAME, bed.pool, MachineClock(), writers=(timers.write,)))

@@ -1,7 +1,6 @@
 """What the provider does to a text: lost answers, crashes, callbacks in any order. At most once, whatever comes (behaviours 37, 38)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from itertools import permutations
 from uuid import UUID
@@ -68,15 +67,15 @@ async def test_a_crash_before_the_first_byte_sends_it_once_after_all(world: Worl
 
 
 async def test_what_a_process_left_unsent_is_taken_back_when_the_next_begins_and_counts_as_no_try(world: World) -> None:
-    later: list[Callable[[], Awaitable[None]]] = []
+    later = await world.hears_and_dies(world.case())
     for _ in range(TRIES_MAX + 1):
-        later += await world.hears_and_dies(world.case()) if not later else []
         assert await the_status(world) == "sending" and await look_at_silent(world.desk) == 0
         assert await look_at_silent(world.desk, machine_now()) == 1
         due = [Due(**row) for row in await world.engine.pool.fetch("select kind, subject, name, generation, due_at, data from timers")]
         async with world.engine.transaction() as tx:
             await send_due(world.desk, tx, due)
-            later, tx.afterwards[:] = [*later, *tx.afterwards], []
+            later += tx.afterwards
+            tx.afterwards.clear()
     for run in later:
         await run()
     assert len(world.sms.sent) == 1 and await the_status(world) == "sent"
